@@ -1,0 +1,40 @@
+"""An async web crawler framework: nothing is lost, nothing comes twice, and it tells you why.
+
+What users write is here at once; `crawl` and `stream` are loaded when they are first used, so that a parse process
+that imports a spider does not load the engine with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crawler.errors import CrawlerError, DropItem, StopCrawl
+from crawler.spider.base import Spider
+from crawler.spider.request import Request
+from crawler.spider.response import Response
+from crawler.spider.travel import Failure
+
+if TYPE_CHECKING:
+    from crawler.app import CrawlResult, crawl, stream
+
+__all__ = [
+    "CrawlResult",
+    "CrawlerError",
+    "DropItem",
+    "Failure",
+    "Request",
+    "Response",
+    "Spider",
+    "StopCrawl",
+    "crawl",
+    "stream",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"crawl", "stream", "CrawlResult"}:
+        from crawler import app
+
+        return getattr(app, name)
+    raise AttributeError(f"module 'crawler' has no attribute '{name}'")

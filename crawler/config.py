@@ -1,0 +1,95 @@
+"""Every knob of a crawl: its name, type, range, default and meaning, in one place.
+
+A `Config` is frozen and complete; each room is handed its own section and never sees the rest. Where the values come
+from, and how a mistake is explained, is `settings.py`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0)]
+SecondsOrZero = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+CountOrZero = Annotated[int, Meta(ge=0)]
+MIB = 1024 * 1024
+
+
+def _means(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the configuration file."""
+
+
+class CrawlConfig(Section, frozen=True):
+    concurrency: Annotated[Count, _means("requests under way at once, over all hosts")] = 64
+    max_pages: Annotated[Count | None, _means("stop after this many pages")] = None
+    max_items: Annotated[Count | None, _means("stop after this many items")] = None
+    max_depth: Annotated[CountOrZero | None, _means("follow links at most this far from a start URL")] = None
+    max_time: Annotated[Seconds | None, _means("stop after this many seconds")] = None
+    grace: Annotated[SecondsOrZero, _means("seconds that a stop may take to finish what is under way")] = 8.0
+    jobs: Annotated[str, _means("folder for jobs and items, relative to the project")] = ".crawler"
+
+
+class PolitenessConfig(Section, frozen=True):
+    delay: Annotated[
+        Literal["auto"] | SecondsOrZero,
+        _means("seconds between requests to one host; auto follows its response time"),
+    ] = "auto"
+    max_delay: Annotated[
+        Seconds, _means("the longest delay that auto or Crawl-delay may reach, in seconds")
+    ] = 30.0
+    per_host: Annotated[Count, _means("requests under way at once to one host")] = 4
+    robots: Annotated[bool, _means("obey robots.txt")] = True
+    max_rate: Annotated[Seconds | None, _means("requests per second over all hosts")] = None
+    contact: Annotated[str, _means("URL or e-mail address of who runs the crawl, sent in the User-Agent")] = (
+        ""
+    )
+
+
+class FetchConfig(Section, frozen=True):
+    total_timeout: Annotated[Seconds, _means("seconds for a whole fetch, body included")] = 180.0
+    connect_timeout: Annotated[Seconds, _means("seconds to get a connection: name, TCP and TLS")] = 15.0
+    first_byte_timeout: Annotated[
+        Seconds, _means("seconds from the request to the first byte of the answer")
+    ] = 60.0
+    idle_timeout: Annotated[Seconds, _means("seconds of silence within a body")] = 30.0
+    min_rate: Annotated[CountOrZero, _means("bytes per second below which a body is given up; 0: any")] = 64
+    max_body: Annotated[Count, _means("bytes of a body, inflated, beyond which a page fails")] = 32 * MIB
+    max_redirects: Annotated[CountOrZero, _means("redirects in a row before a page fails")] = 10
+    retries: Annotated[CountOrZero, _means("further attempts after one that may succeed later")] = 2
+    user_agent: Annotated[
+        str, _means("product token and version sent to servers and matched in robots.txt")
+    ] = "crawler/0.1"
+    headers: Annotated[dict[str, str], _means("headers sent with every request")] = {}
+    ca_file: Annotated[str, _means("file of further certificate authorities to trust (PEM)")] = ""
+    allow_private: Annotated[bool, _means("connect to private addresses that no start URL names")] = False
+
+
+class ParseConfig(Section, frozen=True):
+    processes: Annotated[
+        CountOrZero | None,
+        _means("parse processes; 0: callbacks run in the main one; none: cores − 1, at least 1"),
+    ] = None
+    timeout: Annotated[Seconds, _means("seconds a callback may take for one page before it is killed")] = 30.0
+    max_items: Annotated[Count, _means("items one page may yield")] = 1_000_000
+    max_links: Annotated[Count, _means("requests one page may yield")] = 200_000
+
+
+class FrontierConfig(Section, frozen=True):
+    backend: Annotated[Literal["memory"], _means("where URLs wait")] = "memory"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All sections. Build it with `settings.load`, or directly in tests."""
+
+    crawl: CrawlConfig = CrawlConfig()
+    politeness: PolitenessConfig = PolitenessConfig()
+    fetch: FetchConfig = FetchConfig()
+    parse: ParseConfig = ParseConfig()
+    frontier: FrontierConfig = FrontierConfig()

@@ -1,0 +1,1 @@
+"""The windows: they listen to events and read statistics, and change nothing."""

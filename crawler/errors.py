@@ -1,0 +1,69 @@
+"""Our exceptions, the whole tree.
+
+    CrawlerError
+    ├── UsageError              a person typed or configured something that cannot work   (exit 2)
+    │   ├── ConfigError         a setting: names the source, the key, what was expected
+    │   ├── SpiderError         a spider's file or class: names file and line
+    │   └── OutputError         an output that cannot be written where it was asked for
+    ├── JobError                a job's folder is in use, damaged, or out of space         (exit 3)
+    ├── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
+    └── StopCrawl, DropItem     not errors: what a spider or a step raises to say so
+
+The web's faults never appear here: a time-out or a 503 is a value, `travel.Failure`. What a foreign library raises
+is translated at the door of the room that uses it and travels no further.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CrawlerError(Exception):
+    """The root: everything that this package raises on purpose."""
+
+
+class UsageError(CrawlerError):
+    """A person's mistake. The message is one sentence: what, where, and what to do. Never shown with a traceback."""
+
+
+class ConfigError(UsageError):
+    """A setting that is unknown, of the wrong type, or out of its range."""
+
+
+class SpiderError(UsageError):
+    """A spider that cannot be found, loaded or started."""
+
+
+class OutputError(UsageError):
+    """An output that cannot be written where it was asked for."""
+
+
+class JobError(CrawlerError):
+    """A job's folder that is in use, damaged, or on a full disk."""
+
+
+class CallbackError(CrawlerError):
+    """A callback yielded something that is neither a request nor an item, or that cannot be encoded."""
+
+
+class StopCrawl(Exception):
+    """Raised by a spider: finish what is under way, then end the crawl with this reason."""
+
+    def __init__(self, why: str = "stopped by the spider") -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class DropItem(Exception):
+    """Raised by an item step: leave this item out, and count it under this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` if one of the known words is close, otherwise nothing. For the end of a message."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,109 @@
+"""Past-tense facts, and the bus that carries them.
+
+Stages say what has happened; windows (diagnostics, progress, tests) listen. A listener changes nothing. An event is a
+frozen record of plain values. With no listener for its type, an event costs one dictionary look-up and is never built:
+`bus.emit(PageFetched, url, status)` passes the class and its arguments apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """The root of all facts. Times are seconds of the crawl's clock."""
+
+
+class CrawlStarted(Event, frozen=True):
+    spider: str
+    at: float
+
+
+class CrawlEnded(Event, frozen=True):
+    reason: str
+    at: float
+
+
+class FetchStarted(Event, frozen=True):
+    ticket: int
+    url: str
+    at: float
+
+
+class FetchEnded(Event, frozen=True):
+    """`kind` is "" for a page, "moved" for a redirect, otherwise the failure kind."""
+
+    ticket: int
+    url: str
+    status: int
+    kind: str
+    size: int
+    at: float
+
+
+class TicketEnded(Event, frozen=True):
+    """A ticket has its outcome, durably. `outcome` is the outcome's tag; `detail` the kind or reason."""
+
+    ticket: int
+    url: str
+    outcome: str
+    detail: str
+    at: float
+
+
+class CallbackFailed(Event, frozen=True):
+    """A page failed through the spider's code. `where` is `file:line in function`."""
+
+    url: str
+    kind: str
+    detail: str
+    where: str
+
+
+class ParseKilled(Event, frozen=True):
+    """A parse process was stopped or died; `url` is the page to blame, "" if it was idle."""
+
+    pid: int
+    url: str
+    why: str
+    where: str
+
+
+class RequestRefused(Event, frozen=True):
+    """A request that never became a row: duplicate apart, these are counted and sampled."""
+
+    url: str
+    reason: str
+
+
+E = TypeVar("E", bound=Event)
+
+
+class Bus:
+    """Delivers each event at once, in the order of registration. Not thread-safe: the loop's thread only."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[type[Event], list[Callable[[Any], None]]] = {}
+
+    def on(self, kind: type[E], listener: Callable[[E], None]) -> None:
+        """Call `listener` with every event of this kind from now on."""
+        self._listeners.setdefault(kind, []).append(listener)
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody listens; for arguments that are dear to compute."""
+        return kind in self._listeners
+
+    def emit(self, kind: type[Event], *values: Any) -> None:
+        """Build the event and hand it to its listeners; nothing happens if there is none."""
+        listeners = self._listeners.get(kind)
+        if listeners is None:
+            return
+        event = kind(*values)
+        for listener in listeners:
+            listener(event)
+
+    def __repr__(self) -> str:
+        return f"<Bus {', '.join(kind.__name__ for kind in self._listeners) or 'nobody listens'}>"

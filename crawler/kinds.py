@@ -1,0 +1,133 @@
+"""The closed lists: how a fetch or a parse can fail, and why something is dropped.
+
+Each failure kind says whether it is tried again, whose fault it is, and what to tell the user. Code that meets a new
+way to fail adds a line here; it does not invent a string. Drop reasons are counted per host and sampled, never silent.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class Fault(enum.StrEnum):
+    """Whose fault a failure is."""
+
+    SERVER = "server"
+    NETWORK = "network"
+    SPIDER = "spider"
+    POLICY = "policy"
+
+
+class FailureKind(NamedTuple):
+    """One way to fail. `retry` is the default; a request may override the number of attempts, never the kind."""
+
+    name: str
+    retry: bool
+    fault: Fault
+    advice: str
+
+
+def _kinds(*kinds: FailureKind) -> dict[str, FailureKind]:
+    return {kind.name: kind for kind in kinds}
+
+
+FAILURES: dict[str, FailureKind] = _kinds(
+    # Getting connected.
+    FailureKind("dns", True, Fault.NETWORK, "the host's name could not be resolved"),
+    FailureKind(
+        "refused", True, Fault.NETWORK, "nothing listens on that port, or there is no route to the host"
+    ),
+    FailureKind(
+        "tls", False, Fault.SERVER, "the certificate or the TLS handshake was refused; see fetch.ca_file"
+    ),
+    FailureKind("connect-timeout", True, Fault.NETWORK, "no connection within fetch.connect_timeout"),
+    FailureKind(
+        "blocked-address",
+        False,
+        Fault.POLICY,
+        "a private address; name it as a start URL or set fetch.allow_private",
+    ),
+    FailureKind("proxy", True, Fault.NETWORK, "the proxy refused or broke the connection"),
+    # Getting an answer.
+    FailureKind("reset", True, Fault.NETWORK, "the connection was closed before the answer was complete"),
+    FailureKind("first-byte-timeout", True, Fault.SERVER, "no answer within fetch.first_byte_timeout"),
+    FailureKind(
+        "idle-timeout", True, Fault.SERVER, "silence in the middle of the body for fetch.idle_timeout"
+    ),
+    FailureKind("too-slow", True, Fault.SERVER, "the body came slower than fetch.min_rate"),
+    FailureKind("total-timeout", True, Fault.SERVER, "not finished within fetch.total_timeout"),
+    FailureKind("protocol", False, Fault.SERVER, "the answer is not HTTP as the standard has it"),
+    # What came.
+    FailureKind("too-large", False, Fault.POLICY, "the body is larger than fetch.max_body"),
+    FailureKind("bomb", False, Fault.SERVER, "the body inflates far beyond fetch.max_body"),
+    FailureKind("data-loss", True, Fault.NETWORK, "the body ended before its announced end"),
+    FailureKind("encoding", False, Fault.SERVER, "the body cannot be decoded as its Content-Encoding says"),
+    FailureKind(
+        "status",
+        False,
+        Fault.SERVER,
+        "an HTTP status that the spider does not handle (handle_httpstatus_list)",
+    ),
+    FailureKind(
+        "retry-status", True, Fault.SERVER, "an HTTP status that asks to come back later, and stayed so"
+    ),
+    FailureKind("content-type", False, Fault.POLICY, "a content type that fetch.accept does not name"),
+    # Redirects.
+    FailureKind("redirect-loop", False, Fault.SERVER, "more than fetch.max_redirects redirects in a row"),
+    FailureKind(
+        "redirect-blocked", False, Fault.SERVER, "a redirect to something that is not a usable http(s) URL"
+    ),
+    # Waits that have an end.
+    FailureKind("robots-unreachable", False, Fault.SERVER, "robots.txt could not be had for too long"),
+    FailureKind("retry-after", False, Fault.SERVER, "Retry-After lies beyond politeness.max_retry_after"),
+    # The spider's code.
+    FailureKind("callback-error", False, Fault.SPIDER, "the callback raised"),
+    FailureKind(
+        "parse-timeout", False, Fault.SPIDER, "the callback ran longer than parse.timeout and was stopped"
+    ),
+    FailureKind("parse-crash", False, Fault.SPIDER, "the parse process died under this page"),
+    FailureKind("parse-memory", False, Fault.SPIDER, "the callback needed more than parse.memory_limit"),
+    FailureKind("too-many-items", False, Fault.SPIDER, "the callback yielded more than parse.max_items"),
+    FailureKind("too-many-links", False, Fault.SPIDER, "the callback yielded more than parse.max_links"),
+    FailureKind(
+        "bad-yield",
+        False,
+        Fault.SPIDER,
+        "the callback yielded what is no request and no item, or cannot be encoded",
+    ),
+    FailureKind("step-error", False, Fault.SPIDER, "an item step raised"),
+    FailureKind("poison", False, Fault.SPIDER, "the whole process died twice while this page was under way"),
+)
+
+
+class Drop(enum.StrEnum):
+    """Why a request was not fetched, or an item not written, although nothing failed."""
+
+    DUPLICATE = "duplicate"
+    OFFSITE = "offsite"
+    SCHEME = "scheme"
+    ROBOTS = "robots"
+    DEPTH = "depth"
+    URL_TOO_LONG = "url-too-long"
+    BAD_URL = "bad-url"
+    HOOK = "process_request"
+    OVER_LIMIT = "over-limit"
+    NOFOLLOW = "nofollow"
+    EXCLUDED = "excluded"
+    HOST_BUDGET = "host-budget"
+    PATH_DEPTH = "path-depth"
+    REPEATED_SEGMENTS = "repeated-segments"
+    SESSION_ID = "session-id"
+    TEMPLATE_BUDGET = "template-budget"
+    DOMAIN_BUDGET = "domain-budget"
+
+
+def advice(kind: str) -> str:
+    """One clause that tells a person what a failure kind means."""
+    return FAILURES[kind].advice
+
+
+def is_spider_fault(kind: str) -> bool:
+    """Whether pages that failed this way make `crawler crawl` exit with 1."""
+    return FAILURES[kind].fault is Fault.SPIDER

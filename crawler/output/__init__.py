@@ -1,0 +1,1 @@
+"""Where items go: async steps, and sinks that can be rolled back."""

@@ -1,0 +1,1 @@
+"""How a page becomes items and links: processes with hard deadlines."""

@@ -1,0 +1,1 @@
+"""What a user writes, and what travels between the rooms. Knows nothing of loops, sockets or files."""

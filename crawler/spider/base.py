@@ -1,0 +1,201 @@
+"""`Spider`: the one class a user writes.
+
+A spider says where to start, what is in scope, and what a page yields. It holds no connection, no queue and no
+settings object: `def` callbacks run on a copy of it in another process, so that the crawl never waits for them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+import msgspec
+
+from crawler.errors import ConfigError, SpiderError, UsageError, near_miss
+from crawler.spider import url as urls
+from crawler.spider.request import Request
+
+if TYPE_CHECKING:
+    from crawler.spider.response import Response
+
+Fetch = Callable[[Request], Awaitable["Response"]]
+
+
+class Stats:
+    """Counters of the spider's own: `self.stats.add("out of stock")`. Summed over all processes, durable with the page."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, float] = {}
+
+    def add(self, name: str, n: float = 1) -> None:
+        """Add `n` to the counter `name`; it starts at 0."""
+        self._counts[name] = self._counts.get(name, 0) + n
+
+    def take(self) -> dict[str, float]:
+        """What has been counted since the last call. For the engine."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+    def __repr__(self) -> str:
+        return f"<Stats {self._counts}>"
+
+
+class Spider:
+    """Subclass it, give it a `name`, `start_urls` and `parse`; run it with `crawler crawl NAME`.
+
+    Callbacks take a `Response` and yield items (dicts, dataclasses …) and `Request`s, or return one of them, a list,
+    or nothing. `def` callbacks run in a process of their own under a hard deadline (`parse.timeout`) and cannot change
+    the spider; `async def` callbacks run on the event loop, for those who must await something.
+    """
+
+    name: ClassVar[str]
+    start_urls: Sequence[str] = ()
+    allowed_domains: Sequence[str] | None
+    """Hosts that may be crawled, subdomains included; None: anywhere. Left out: the hosts of `start_urls`."""
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """Settings of this spider, by dotted key: `{"politeness.delay": 1}`."""
+    handle_httpstatus_list: Sequence[int] = ()
+    """Statuses beyond 2xx that are handed to the callback instead of failing."""
+
+    def __init__(self, **arguments: Any) -> None:
+        """Take `-a name=value` arguments as attributes; text is converted as the class's annotation says.
+
+        Raises SpiderError for an argument that the annotation refuses.
+        """
+        self.stats = Stats()
+        self._fetch: Fetch | None = None
+        hints = _annotations(type(self))
+        for name, value in arguments.items():
+            setattr(self, name, _convert(type(self), name, value, hints))
+
+    @property
+    def logger(self) -> logging.Logger:
+        """`spider.NAME`; what is logged in a parse process arrives in the crawl's log with the page's URL."""
+        return logging.getLogger(f"spider.{self.name}")
+
+    async def start(self) -> AsyncIterator[Request]:
+        """Yield the first requests; by default one per `start_urls`. Read with back-pressure: it may be endless.
+
+        A spider that overrides this must state `allowed_domains`.
+        """
+        for url in self.start_urls:
+            yield Request(url)
+
+    def parse(self, response: Response) -> Any:
+        """The default callback. Every spider needs it unless all its requests name another one."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no parse(self, response); write one, or name a callback"
+        )
+
+    async def opened(self) -> None:
+        """Runs once before the first request, on the event loop. What it sets on `self` reaches the callbacks."""
+
+    async def closed(self, reason: str) -> None:
+        """Runs once at the end, however the crawl ended, unless `opened` failed."""
+
+    async def process_request(self, request: Request) -> Request | None:
+        """Runs before each request is sent: return it, a changed one, or None to drop it. Costs nothing if not written."""
+        return request
+
+    async def fetch(self, request: Request) -> Response:
+        """Fetch one page more from within an `async def` callback; politeness applies, dedup does not.
+
+        Raises UsageError where there is no event loop to wait on: in a `def` callback.
+        """
+        if self._fetch is None:
+            raise UsageError("self.fetch() works in async def callbacks and hooks of a running crawl only")
+        return await self._fetch(request)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def check_spider(spider: Spider) -> None:
+    """Refuse a spider that could never crawl, with the sentence its author needs. Raises SpiderError."""
+    cls = type(spider)
+    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
+        raise SpiderError(f'{cls.__qualname__} needs a name: name = "{cls.__qualname__.lower()}"')
+    if isinstance(spider.start_urls, str):
+        raise SpiderError(f"{cls.__qualname__}.start_urls is a string; write a list: [{spider.start_urls!r}]")
+    if cls.start is not Spider.start:
+        if not inspect.isasyncgenfunction(cls.start):
+            raise SpiderError(f"{cls.__qualname__}.start must be `async def` and yield requests")
+        if not hasattr(spider, "allowed_domains"):
+            raise SpiderError(
+                f"{cls.__qualname__} has its own start(), so its scope cannot be guessed: "
+                "state allowed_domains (a list of domains, or None for anywhere)"
+            )
+    elif not spider.start_urls:
+        raise SpiderError(
+            f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()"
+        )
+    if isinstance(getattr(spider, "allowed_domains", None), str):
+        raise SpiderError(f"{cls.__qualname__}.allowed_domains is a string; write a list")
+
+
+def initial_domains(spider: Spider) -> list[str] | None:
+    """The scope at the start: `allowed_domains`, or the hosts of the start URLs; None means anywhere."""
+    if hasattr(spider, "allowed_domains"):
+        return (
+            None if spider.allowed_domains is None else [domain.lower() for domain in spider.allowed_domains]
+        )
+    domains: dict[str, None] = {}
+    for url in spider.start_urls:
+        try:
+            domains[urls.host_key(urls.normalise(url))] = None
+        except urls.BadURL as bad:
+            raise SpiderError(f"start_urls of {type(spider).__qualname__}: {bad}") from None
+    return list(domains)
+
+
+def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
+    """The spider's method of that name. Raises SpiderError with the near miss, as after a renaming."""
+    callback = getattr(spider, name, None)
+    if not callable(callback):
+        known = [word for word in dir(spider) if not word.startswith("_")]
+        raise SpiderError(f"{type(spider).__qualname__} has no callback '{name}'.{near_miss(name, known)}")
+    return callback  # type: ignore[no-any-return]
+
+
+def is_async(callback: Callable[..., Any]) -> bool:
+    """Whether a callback runs on the event loop instead of in a parse process."""
+    return inspect.iscoroutinefunction(callback) or inspect.isasyncgenfunction(callback)
+
+
+def _annotations(cls: type[Spider]) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls)
+    except (NameError, TypeError, AttributeError):  # a forward reference that only a type checker can follow
+        return {}
+
+
+def _convert(cls: type[Spider], name: str, value: Any, hints: dict[str, Any]) -> Any:
+    """`-a` arguments are text: "3" becomes 3 where the class says `pages: int`."""
+    if not name.isidentifier() or name.startswith("_") or callable(getattr(cls, name, None)):
+        raise SpiderError(f"-a {name}=…: {cls.__qualname__} cannot take an argument of that name")
+    if not isinstance(value, str) or name not in hints:
+        return value
+    wanted = hints[name]
+    try:
+        if wanted is bool:
+            return _boolean(value)
+        return msgspec.convert(value, wanted, strict=False)
+    except (msgspec.ValidationError, TypeError, ValueError) as bad:
+        raise SpiderError(
+            f"-a {name}={value}: {cls.__qualname__}.{name} is {_type_name(wanted)} ({bad})"
+        ) from None
+
+
+def _boolean(value: str) -> bool:
+    word = value.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ConfigError("use yes or no")
+
+
+def _type_name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))

@@ -1,0 +1,112 @@
+"""From what a callback yields to what can travel: items encoded, requests keyed, refusals counted.
+
+The same code serves the parse processes and the callbacks that run on the event loop. It decides what needs only the
+page and the spider (scope, depth, scheme, encoding); whether a request is known already only the frontier can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from crawler.errors import CallbackError
+from crawler.kinds import Drop
+from crawler.spider import url as urls
+from crawler.spider.item import Encode, is_item
+from crawler.spider.request import Request, encode_request
+from crawler.spider.travel import Finds, Found, Refused
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What bounds a page's harvest: from the configuration, the same for the whole crawl."""
+
+    max_depth: int | None = None
+    max_url: int = 2083
+    max_items: int = 1_000_000
+    max_links: int = 200_000
+
+
+class TooMany(CallbackError):
+    """The callback yielded more than the limit; `kind` is the failure's name."""
+
+    def __init__(self, kind: str, limit: int) -> None:
+        super().__init__(f"more than {limit:,}")
+        self.kind = kind
+
+
+class Harvest:
+    """Collects what one callback yields for one page. `take` it all, then read `items`, `finds` and `refused`."""
+
+    def __init__(
+        self, domains: Sequence[str] | None, limits: Limits, encode: Encode, *, depth: int, seed: bool = False
+    ) -> None:
+        self.items: list[bytes] = []
+        self._refused: dict[tuple[str, str], Refused] = {}
+        self._records: list[msgspec.Raw] = []
+        self._keys = bytearray()
+        self._domains = domains
+        self._limits = limits
+        self._encode_item = encode
+        self._too_deep = not seed and limits.max_depth is not None and depth + 1 > limits.max_depth
+        self._host = ""
+        self._host_hash = b""
+        self._in_scope = True
+
+    @property
+    def finds(self) -> Finds:
+        return Finds(bytes(self._keys), self._records)
+
+    @property
+    def refused(self) -> list[Refused]:
+        return list(self._refused.values())
+
+    def refuse(self, reason: str, host: str, url: str) -> None:
+        """Count a request that will not become a row; the first URL of each reason and host stays as a sample."""
+        known = self._refused.get((reason, host))
+        if known is None:
+            self._refused[reason, host] = Refused(reason, host, url)
+        else:
+            known.count += 1
+
+    def take(self, thing: Any) -> None:
+        """Take one yielded thing. Raises CallbackError for what is neither request nor item, TooMany over a limit."""
+        if isinstance(thing, Request):
+            self._take_request(thing)
+        elif is_item(thing):
+            if len(self.items) >= self._limits.max_items:
+                raise TooMany("too-many-items", self._limits.max_items)
+            self.items.append(self._encode_item(thing))
+        elif thing is not None:
+            raise CallbackError(
+                f"a callback yields requests and items (dict, dataclass, Struct, attrs, pydantic), "
+                f"not {type(thing).__name__}: {str(thing)[:80]!r}"
+            )
+
+    def _take_request(self, request: Request) -> None:
+        if len(self._records) >= self._limits.max_links:
+            raise TooMany("too-many-links", self._limits.max_links)
+        url = request.url
+        host = urls.host_key(url)
+        if host != self._host:
+            self._enter(host)
+        if not self._in_scope and not request.dont_filter:
+            self.refuse(Drop.OFFSITE, host, url)
+        elif self._too_deep:
+            self.refuse(Drop.DEPTH, host, url)
+        elif len(url) > self._limits.max_url:
+            self.refuse(Drop.URL_TOO_LONG, host, url)
+        else:
+            self._keys += self._host_hash
+            self._keys += urls.hash_request(request.method, url, request.body)
+            found = Found(host, url, request.priority, encode_request(request))
+            self._records.append(msgspec.Raw(_encode(found)))
+
+    def _enter(self, host: str) -> None:
+        """Links come in runs of one host: its hash and its scope are worked out once per run."""
+        self._host = host
+        self._host_hash = urls.hash_host(host)
+        self._in_scope = self._domains is None or urls.in_scope(host, self._domains)

@@ -1,0 +1,241 @@
+"""What a spider asks for: a URL, who takes the answer, and whatever differs from a plain GET.
+
+A `Request` is what users build; `Details` and `Found` (travel.py) are what travels. The border between the two is
+here, both ways. A request that cannot travel is refused when it is built or yielded, at the user's own line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from crawler.errors import CallbackError
+from crawler.spider import url as urls
+from crawler.spider.travel import Details, Found, decode_details, encode_details
+
+Callback = Callable[..., Any] | str
+_EMPTY_MAP = b"\x80"
+_plain_details: dict[str, bytes] = {}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Request:
+    """Ask for `url`; hand the answer to `callback` (default: the spider's `parse`).
+
+    url: absolute, http or https; use `response.follow` for a relative one.
+    callback, errback: methods of the spider, or their names.
+    headers, cookies: added to the crawl's own. body: bytes or text; json: any JSON value; form: URL-encoded fields
+    (json and form make a POST unless `method` says otherwise). session: the name of a cookie jar of its own.
+    timeout: seconds for the whole fetch, instead of `fetch.total_timeout`. priority: higher is fetched earlier within
+    its host. dont_filter: fetch it even if it is known. cb_kwargs: further arguments of the callback; plain data.
+
+    Raises ValueError for what can never be sent: a relative URL, an unknown method, two bodies at once.
+    """
+
+    __slots__ = (
+        "body",
+        "callback",
+        "cb_kwargs",
+        "cookies",
+        "dont_filter",
+        "errback",
+        "handle_httpstatus_list",
+        "headers",
+        "hops",
+        "method",
+        "priority",
+        "proxy",
+        "session",
+        "timeout",
+        "url",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        callback: Callback | None = None,
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | str = b"",
+        json: Any = msgspec.UNSET,
+        form: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        session: str = "",
+        proxy: str = "",
+        timeout: float | None = None,
+        priority: int = 0,
+        dont_filter: bool = False,
+        cb_kwargs: Mapping[str, Any] | None = None,
+        errback: Callback | None = None,
+        handle_httpstatus_list: Sequence[int] = (),
+    ) -> None:
+        self.url = _absolute(url)
+        self.callback = callback_name(callback, "callback") or "parse"
+        self.errback = callback_name(errback, "errback")
+        self.headers = dict(headers) if headers else {}
+        self.body = body.encode() if isinstance(body, str) else bytes(body)
+        if json is not msgspec.UNSET or form is not None:
+            self._encode_body(json, form)
+        self.method = (method or ("POST" if json is not msgspec.UNSET or form is not None else "GET")).upper()
+        if self.method not in _METHODS:
+            raise ValueError(f"Request(method={method!r}): use one of {', '.join(sorted(_METHODS))}")
+        self.cookies = dict(cookies) if cookies else {}
+        self.session = session
+        self.proxy = proxy
+        self.timeout = timeout
+        self.priority = priority
+        self.dont_filter = dont_filter
+        self.cb_kwargs = dict(cb_kwargs) if cb_kwargs else {}
+        self.handle_httpstatus_list = tuple(handle_httpstatus_list)
+        self.hops: tuple[str, ...] = ()
+
+    def _encode_body(self, json: Any, form: Mapping[str, Any] | Sequence[tuple[str, Any]] | None) -> None:
+        if self.body or (json is not msgspec.UNSET and form is not None):
+            raise ValueError("Request: give only one of body, json and form")
+        if form is not None:
+            self.body = urlencode(form, doseq=True).encode()
+            self.headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        else:
+            self.body = msgspec.json.encode(json)
+            self.headers.setdefault("Content-Type", "application/json")
+
+    def replace(self, **changes: Any) -> Request:
+        """A copy with some arguments changed; takes what the constructor takes."""
+        arguments: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "hops"}
+        arguments.update(changes)
+        copy = Request(**arguments)
+        copy.hops = self.hops
+        return copy
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url} → {self.callback}>"
+
+
+def _absolute(url: str) -> str:
+    if not isinstance(url, str):
+        raise TypeError(f"Request(url=...) takes a string, not {type(url).__name__}")
+    try:
+        return urls.normalise(url)
+    except urls.BadURL as bad:
+        raise ValueError(f"Request: {bad}; use response.follow() for a link of the page") from None
+
+
+def normal_request(url: str, callback: str = "parse") -> Request:
+    """A plain GET whose URL is normalised already, past the checks; what `follow_all` builds by the dozen."""
+    request = Request.__new__(Request)
+    request.url = url
+    request.callback = callback
+    request.method = "GET"
+    request.errback = request.session = request.proxy = ""
+    request.headers = {}
+    request.cookies = {}
+    request.cb_kwargs = {}
+    request.body = b""
+    request.timeout = None
+    request.priority = 0
+    request.dont_filter = False
+    request.handle_httpstatus_list = request.hops = ()
+    return request
+
+
+def callback_name(callback: Callback | None, what: str) -> str:
+    """The name by which a callback travels: it must be found on the spider again, in another process or after a restart.
+
+    Raises ValueError for lambdas, partials and functions that are not the spider's.
+    """
+    if callback is None:
+        return ""
+    if isinstance(callback, str):
+        return callback
+    name = getattr(callback, "__name__", "")
+    owner = getattr(callback, "__self__", None)
+    if owner is None or not name or not hasattr(type(owner), name):
+        raise ValueError(
+            f"{what}={callback!r} must be a method of the spider, or its name: "
+            "a lambda or a local function cannot be found again after a restart"
+        )
+    return str(name)
+
+
+def details_of(request: Request) -> Details:
+    """What of the request travels beside its URL. Raises CallbackError if `cb_kwargs` cannot be encoded."""
+    try:
+        kwargs = msgspec.msgpack.encode(request.cb_kwargs) if request.cb_kwargs else _EMPTY_MAP
+    except (TypeError, ValueError, OverflowError) as bad:
+        raise CallbackError(
+            f"cb_kwargs of {request!r} cannot travel ({bad}): "
+            "use plain data (text, numbers, bytes, lists, dicts, dates)"
+        ) from None
+    return Details(
+        callback=request.callback,
+        errback=request.errback,
+        method=request.method,
+        headers=tuple(request.headers.items()),
+        body=request.body,
+        cookies=tuple(request.cookies.items()),
+        session=request.session,
+        proxy=request.proxy,
+        timeout=request.timeout,
+        dont_filter=request.dont_filter,
+        statuses=request.handle_httpstatus_list,
+        kwargs=msgspec.Raw(kwargs),
+        hops=request.hops,
+    )
+
+
+def encode_request(request: Request) -> bytes:
+    """`details_of`, encoded; the encoding of a plain request is kept by callback, as nearly all links are plain."""
+    if not _is_plain(request):
+        return encode_details(details_of(request))
+    known = _plain_details.get(request.callback)
+    if known is None:
+        known = _plain_details[request.callback] = encode_details(Details(callback=request.callback))
+    return known
+
+
+def _is_plain(request: Request) -> bool:
+    return not (
+        request.body
+        or request.headers
+        or request.cb_kwargs
+        or request.errback
+        or request.cookies
+        or request.session
+        or request.proxy
+        or request.dont_filter
+        or request.handle_httpstatus_list
+        or request.hops
+        or request.timeout is not None
+        or request.method != "GET"
+    )
+
+
+def found_of(request: Request) -> tuple[bytes, Found]:
+    """The key and the travelling form of a request."""
+    host = urls.host_key(request.url)
+    key = urls.hash_host(host) + urls.hash_request(request.method, request.url, request.body)
+    return key, Found(host, request.url, request.priority, encode_request(request))
+
+
+def request_of(url: str, details: bytes, priority: int = 0) -> Request:
+    """The request that a ticket or a job came from, as its spider would have written it."""
+    known = decode_details(details)
+    request = normal_request(url, known.callback)
+    request.errback = known.errback
+    request.method = known.method
+    request.headers = dict(known.headers)
+    request.body = known.body
+    request.cookies = dict(known.cookies)
+    request.session = known.session
+    request.proxy = known.proxy
+    request.timeout = known.timeout
+    request.dont_filter = known.dont_filter
+    request.handle_httpstatus_list = known.statuses
+    request.cb_kwargs = msgspec.msgpack.decode(known.kwargs)
+    request.hops = known.hops
+    request.priority = priority
+    return request
