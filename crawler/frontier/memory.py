@@ -1,0 +1,360 @@
+"""The reference: everything in dictionaries. Fast, gone when the process ends; other backends are tested against it.
+
+A group is decided and applied on the loop's thread in one go. Only if a sink writes to a file does a thread take part:
+the items are written there first, and what the group changes in memory follows when they are down.
+"""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
+from crawler.frontier.lane import FRESH, Entry, Lane, Row
+from crawler.frontier.outputs import Outputs, items_of
+from crawler.frontier.tally import Tally, sum_refused
+from crawler.frontier.writer import Writer
+from crawler.spider.travel import (
+    Dropped,
+    Failed,
+    Finds,
+    Finished,
+    Found,
+    Group,
+    Moved,
+    Refused,
+    Retry,
+    Ticket,
+)
+from crawler.spider.url import KEY_BYTES, host_key
+
+_decode_found = msgspec.msgpack.Decoder(Found).decode
+
+
+def unpack_keys(keys: bytes) -> list[bytes]:
+    """The keys of `Finds`, apart."""
+    return [key for (key,) in struct.iter_unpack(f"{KEY_BYTES}s", keys)]
+
+
+class MemoryFrontier:
+    """See `base.Frontier`. State: lanes by host, leases, the set of known keys, outcomes, and the counts."""
+
+    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
+        self._outputs = Outputs(sinks)
+        self._writer: Writer | None = None
+        self._opened = self._closed = False
+        self._known: set[bytes] = set()
+        self._lanes: dict[str, Lane] = {}
+        self._states: dict[str, bytes] = {}
+        self._leased: dict[str, Lane] = {}
+        self._idle: dict[str, float] = {}
+        """Hosts with rows and no owner, and when each is due."""
+        self._queue: list[tuple[float, int, str]] = []
+        """The same as a heap; an entry is dead when `_idle` says otherwise."""
+        self._not_before: dict[str, float] = {}
+        """Hosts that were released with a time to wait for."""
+        self._ended: dict[int, tuple[Ended, Row]] = {}
+        self._refused: dict[tuple[str, str], Refused] = {}
+        self._tally = Tally()
+        self._cursor = b""
+        self._finished = False
+        self._in_flight = 0
+        self._committing = 0
+        """Of those in flight: accepted by a commit whose items are being written."""
+        self._serial = 0
+        self._now = 0.0
+        """The latest time anybody has told: rows that come in count their age from it."""
+
+    async def open(self) -> None:
+        if self._opened:
+            raise RuntimeError("a frontier is opened once")
+        self._opened = True
+        if not self._outputs.blocking:
+            self._outputs.open(None)
+            return
+        self._writer = Writer("frontier writer")
+        try:
+            await self._writer.submit(lambda: self._outputs.open(None), lambda _: None)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        closing, self._closed = not self._closed, True
+        if self._writer is None:
+            if closing and self._opened:
+                self._outputs.close()
+            return
+        try:
+            if closing:
+                await self._writer.submit(self._outputs.close, lambda _: None)
+        finally:
+            await self._writer.close()
+
+    @property
+    def cursor(self) -> bytes:
+        return self._cursor
+
+    @property
+    def suspects(self) -> Mapping[int, Deaths]:
+        return {}
+
+    async def lease(self, now: float, n: int) -> list[Lease]:
+        self._now = max(self._now, now)
+        leases: list[Lease] = []
+        while len(leases) < n and self._queue:
+            due, _, host = heapq.heappop(self._queue)
+            if self._idle.get(host) != due:
+                continue
+            del self._idle[host]
+            self._serial += 1
+            lane = self._lanes[host]
+            lane.token = self._serial
+            self._leased[host] = lane
+            leases.append(Lease(host, lane.token, self._states.get(host, b""), lane.next_due))
+        return leases
+
+    async def peek(self, lease: Lease, now: float, k: int) -> Peeked:
+        self._now = max(self._now, now)
+        lane = self._leased.get(lease.host)
+        if lane is None or lane.token != lease.token:
+            return Peeked([])
+        tickets = lane.take(now, k)
+        self._in_flight += len(tickets)
+        return Peeked(tickets, None if lane.ready else lane.next_due, lane.ready)
+
+    def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
+        """Nothing outlives the process here."""
+
+    async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
+        return [lease for lease in leases if not self._holds(lease)]
+
+    async def release(self, lease: Lease, state: bytes, next_at: float) -> None:
+        if not self._holds(lease):
+            return
+        lane = self._leased.pop(lease.host)
+        lane.token = 0
+        self._in_flight -= len(lane.handed)
+        lane.give_back()
+        self._states[lease.host] = state
+        self._not_before[lease.host] = next_at
+        self._queue_host(lane)
+
+    async def commit(self, group: Group) -> Committed:
+        accepted, verdicts = self._accept(group.finished)
+        items = items_of(finished.items for finished, _ in accepted)
+        if self._writer is None:
+            self._outputs.append(items)
+            self._outputs.keep(self._outputs.reached())
+            return self._apply(group, accepted, verdicts)
+
+        def write() -> list[bytes]:
+            self._outputs.append(items)
+            return self._outputs.reached()
+
+        def apply(positions: list[bytes]) -> Committed:
+            self._outputs.keep(positions)
+            return self._apply(group, accepted, verdicts)
+
+        return await self._writer.submit(write, apply, lambda _: self._take_back(accepted))
+
+    async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
+        due: dict[str, float] = {}
+        lane = self._leased.get(ticket.host)
+        if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
+            return self._committed([FENCED], due, 0, [0])
+        added = self._insert_all(finds, ticket.depth + 1, ticket.url, due)
+        self._tally.duplicates += len(finds) - added
+        return self._committed([OK], due, added, [len(finds) - added])
+
+    async def add(self, seeds: Sequence[tuple[bytes, Found]], cursor: bytes, finished: bool) -> Committed:
+        due: dict[str, float] = {}
+        added = 0
+        for key, found in seeds:
+            if key not in self._known:
+                self._insert(key, found, 0, "", due)
+                added += 1
+        self._tally.duplicates += len(seeds) - added
+        self._cursor = cursor
+        self._finished = self._finished or finished
+        return self._committed([], due, added, [len(seeds) - added])
+
+    async def reopen(self, reasons: Collection[str] | None = None) -> int:
+        counts: dict[str, int] = {}
+        for number, (ended, row) in list(self._ended.items()):
+            if ended.outcome == Failed.tag and (reasons is None or ended.reason in reasons):
+                del self._ended[number]
+                counts[ended.reason] = counts.get(ended.reason, 0) + 1
+                self._push(_host_of(row), Entry(row.again(0), FRESH, ended.referrer), {})
+        self._tally.reopened(counts)
+        return sum(counts.values())
+
+    async def ended(self, after: int = 0, n: int = 1000) -> list[Ended]:
+        numbers = sorted(number for number in self._ended if number > after)
+        return [self._ended[number][0] for number in numbers[:n]]
+
+    async def refusals(self, n: int = 1000) -> list[Refused]:
+        return heapq.nlargest(n, self._refused.values(), key=lambda refused: refused.count)
+
+    def statistics(self) -> FrontierStatistics:
+        return self._tally.statistics(
+            in_flight=self._in_flight,
+            leased=len(self._leased),
+            idle_hosts=len(self._idle),
+            finished=self._finished,
+        )
+
+    def check(self) -> list[str]:
+        waiting = sum(len(lane) for lane in self._lanes.values())
+        handed = sum(len(lane.handed) for lane in self._leased.values())
+        told = self._tally.unfinished - self._in_flight
+        violations = []
+        if waiting != told:
+            violations.append(f"{waiting} rows wait, but the counts say {told}")
+        if handed + self._committing != self._in_flight:
+            violations.append(f"{handed + self._committing} rows are in flight, but the counts say {self._in_flight}")
+        if len(self._ended) != self._tally.failed + self._tally.dropped:
+            violations.append(f"{len(self._ended)} rows failed or were dropped, but the counts say otherwise")
+        return violations
+
+    def _holds(self, lease: Lease) -> bool:
+        lane = self._leased.get(lease.host)
+        return lane is not None and lane.token == lease.token
+
+    def _accept(self, group: Sequence[Finished]) -> tuple[list[tuple[Finished, Entry]], list[str]]:
+        """Fence: from here on an accepted ticket has its end, unless the items cannot be written."""
+        accepted: list[tuple[Finished, Entry]] = []
+        verdicts: list[str] = []
+        for finished in group:
+            ticket = finished.ticket
+            if ticket.id <= 0:
+                raise ValueError(f"{ticket.url} is no row of the frontier; only its host's state can be committed")
+            lane = self._leased.get(ticket.host)
+            if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
+                verdicts.append(FENCED)
+                continue
+            accepted.append((finished, lane.handed.pop(ticket.id)))
+            verdicts.append(OK)
+        self._committing += len(accepted)
+        return accepted, verdicts
+
+    def _take_back(self, accepted: Sequence[tuple[Finished, Entry]]) -> None:
+        """The items could not be written: the tickets are in flight again, or wait if their lease has ended."""
+        self._committing -= len(accepted)
+        for finished, entry in accepted:
+            lane = self._lanes[finished.ticket.host]
+            if lane.token == finished.ticket.token:
+                lane.handed[entry.row.id] = entry
+            else:
+                self._in_flight -= 1
+                self._push(lane.host, entry, {})
+
+    def _apply(self, group: Group, accepted: Sequence[tuple[Finished, Entry]], verdicts: list[str]) -> Committed:
+        """Change memory: the only place where a ticket ends."""
+        due: dict[str, float] = {}
+        added = 0
+        duplicates: list[int] = []
+        ends = iter(accepted)
+        for verdict in verdicts:
+            if verdict == FENCED:
+                duplicates.append(0)
+                continue
+            finished, entry = next(ends)
+            new, known = self._end(finished, entry, due)
+            added += new
+            duplicates.append(known)
+        self._committing -= len(accepted)
+        self._in_flight -= len(accepted)
+        self._states.update(group.hosts)
+        for key, refused in sum_refused(finished for finished, _ in accepted).items():
+            known_one = self._refused.setdefault(key, refused)
+            if known_one is not refused:
+                known_one.count += refused.count
+        return self._committed(verdicts, due, added, duplicates)
+
+    def _end(self, finished: Finished, entry: Entry, due: dict[str, float]) -> tuple[int, int]:
+        """One outcome. Returns how many requests were new, and how many were known."""
+        ticket, outcome, row = finished.ticket, finished.outcome, entry.row
+        self._tally.end(finished)
+        new = known = 0
+        match outcome:
+            case Moved():
+                if outcome.exempt or outcome.key not in self._known:
+                    self._insert(outcome.key, outcome.request, row.depth, entry.referrer, due)
+                    new += 1
+                else:
+                    known += 1
+            case Retry():
+                again = Entry(row.again(row.attempt + 1), max(outcome.at, FRESH), entry.referrer)
+                self._push(ticket.host, again, due)
+            case Failed() | Dropped():
+                detail = outcome.detail if isinstance(outcome, Failed) else ""
+                ended = Ended(
+                    row.id, row.url, outcome.tag, outcome.reason, detail, row.attempt + 1, entry.referrer, self._now
+                )
+                self._ended[row.id] = (ended, row)
+        found = self._insert_all(finished.finds, row.depth + 1, row.url, due)
+        known += len(finished.finds) - found
+        self._tally.duplicates += known
+        return new + found, known
+
+    def _insert_all(self, finds: Finds, depth: int, referrer: str, due: dict[str, float]) -> int:
+        if not finds.keys:
+            return 0
+        added = 0
+        known = self._known
+        for number, key in enumerate(unpack_keys(finds.keys)):
+            if key not in known:
+                self._insert(key, _decode_found(finds.records[number]), depth, referrer, due)
+                added += 1
+        return added
+
+    def _insert(self, key: bytes, found: Found, depth: int, referrer: str, due: dict[str, float]) -> None:
+        """A new row."""
+        self._known.add(key)
+        self._tally.added += 1
+        row = Row(self._tally.added, key, found.url, found.priority, depth, 0, found.details, 0)
+        self._push(found.host, Entry(row, FRESH, referrer), due)
+
+    def _push(self, host: str, entry: Entry, due: dict[str, float]) -> None:
+        lane = self._lanes.get(host)
+        if lane is None:
+            lane = self._lanes[host] = Lane(host)
+            self._tally.hosts += 1
+        lane.push(entry)
+        if lane.token:
+            when = lane.next_due
+            due[host] = FRESH if when is None else when
+        else:
+            self._queue_host(lane)
+
+    def _queue_host(self, lane: Lane) -> None:
+        """Enter a host without an owner where it belongs; one without rows stands nowhere."""
+        next_due = lane.next_due
+        if next_due is None:
+            return
+        due = max(next_due, self._not_before.get(lane.host, 0.0))
+        entered = self._idle.get(lane.host)
+        if entered is None:
+            due = max(due, self._now)
+        elif due >= entered:
+            return
+        self._idle[lane.host] = due
+        self._serial += 1
+        heapq.heappush(self._queue, (due, self._serial, lane.host))
+
+    def _committed(self, verdicts: list[str], due: dict[str, float], added: int, duplicates: list[int]) -> Committed:
+        return Committed(verdicts, due, len(self._idle), self._tally.unfinished, added, duplicates)
+
+    def __repr__(self) -> str:
+        return (
+            f"<MemoryFrontier {self._tally.unfinished:,} unfinished of {self._tally.added:,}, "
+            f"{len(self._leased)} hosts leased, {len(self._idle)} idle>"
+        )
+
+
+def _host_of(row: Row) -> str:
+    return host_key(row.url)

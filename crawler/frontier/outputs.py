@@ -1,0 +1,95 @@
+"""The sinks of a job as one: a group's items reach all of them, or none.
+
+Sync, called where the backend commits. A full disk comes out of here as a JobError with one sentence, after every sink
+has been taken back to where it stood.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+
+from crawler.errors import JobError
+from crawler.frontier.base import Sink
+
+
+class Outputs:
+    """State: the position of each sink after the last commit."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self._positions: list[bytes] = []
+
+    @property
+    def blocking(self) -> bool:
+        return any(sink.blocking for sink in self._sinks)
+
+    @property
+    def positions(self) -> list[bytes]:
+        """Where each sink stands: what a commit stores."""
+        return list(self._positions)
+
+    def open(self, positions: Sequence[bytes] | None) -> None:
+        """Open each sink at its committed position; None: a new job."""
+        if positions is not None and len(positions) != len(self._sinks):
+            raise JobError(
+                f"this job writes to {len(positions)} outputs, not {len(self._sinks)}; "
+                "go on with the same ones, or start a new job with --fresh"
+            )
+        self._positions = []
+        try:
+            for number, sink in enumerate(self._sinks):
+                sink.open(None if positions is None else positions[number])
+                self._positions.append(sink.position())
+        except OSError as refused:
+            self.close()
+            raise JobError(f"the output cannot be opened: {refused}") from refused
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, items: Sequence[bytes], *, sync: bool = False) -> None:
+        """Append to every sink. The new positions count once `keep` is called; until then `undo` goes back."""
+        if not items:
+            return
+        try:
+            for sink in self._sinks:
+                sink.append(items)
+                if sync:
+                    sink.sync()
+        except OSError as refused:
+            self.undo()
+            raise JobError(f"the items cannot be written: {refused}") from refused
+
+    def reached(self) -> list[bytes]:
+        """Where each sink stands now, committed or not."""
+        return [sink.position() for sink in self._sinks]
+
+    def keep(self, positions: list[bytes]) -> None:
+        """The commit has succeeded."""
+        self._positions = positions
+
+    def undo(self) -> None:
+        """The commit has failed: take every sink back. What cannot be taken back now is cut at the next start."""
+        for sink, position in zip(self._sinks, self._positions, strict=True):
+            with contextlib.suppress(OSError):
+                sink.rollback(position)
+
+    def close(self) -> None:
+        """Close every sink, also if one of them fails to; raises JobError then."""
+        failures: list[OSError] = []
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except OSError as refused:
+                failures.append(refused)
+        if failures:
+            raise JobError(f"the output cannot be closed: {failures[0]}") from failures[0]
+
+    def __repr__(self) -> str:
+        return f"<Outputs {list(self._sinks)}>"
+
+
+def items_of(finished: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """The items of many pages in one list: one write for a whole group."""
+    return [item for items in finished for item in items]
