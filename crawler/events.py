@@ -22,8 +22,47 @@ class CrawlStarted(Event, frozen=True):
     at: float
 
 
-class CrawlEnded(Event, frozen=True):
+class Summary(Event, frozen=True):
+    """What a crawl came to. Durations in seconds, sizes in bytes; `left` requests were still waiting at the end."""
+
+    spider: str
     reason: str
+    started: float
+    seconds: float
+    pages: int
+    items: int
+    requests: int
+    bytes: int
+    left: int
+    duplicates: int
+    seeds_done: int
+    spider_errors: int
+    outcomes: dict[str, int]
+    """Tickets by outcome and reason: "done", "failed status", "dropped robots" …"""
+    refused: dict[str, int]
+    """Requests that never waited, by reason: "offsite", "depth" …"""
+    statuses: dict[str, int]
+    dropped_items: dict[str, int]
+    counters: dict[str, float]
+    """The spider's own: `self.stats.add`."""
+
+
+class Progress(Event, frozen=True):
+    """A moment of a running crawl."""
+
+    seconds: float
+    pages: int
+    items: int
+    errors: int
+    in_flight: int
+    parsing: int
+    queued: int
+    hosts: int
+    held: tuple[str, ...] = ()
+
+
+class CrawlEnded(Event, frozen=True):
+    summary: Summary
     at: float
 
 
@@ -45,12 +84,15 @@ class FetchEnded(Event, frozen=True):
 
 
 class TicketEnded(Event, frozen=True):
-    """A ticket has its outcome, durably. `outcome` is the outcome's tag; `detail` the kind or reason."""
+    """A ticket has its outcome, durably. `outcome` is the outcome's tag, `reason` the kind or why, `detail` in words."""
 
     ticket: int
     url: str
     outcome: str
+    reason: str
     detail: str
+    attempts: int
+    referrer: str
     at: float
 
 

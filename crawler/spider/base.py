@@ -6,9 +6,11 @@ settings object: `def` callbacks run on a copy of it in another process, so that
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import msgspec
@@ -23,23 +25,44 @@ if TYPE_CHECKING:
 Fetch = Callable[[Request], Awaitable["Response"]]
 
 
+_page_counts: ContextVar[dict[str, float] | None] = ContextVar("page_counts", default=None)
+
+
 class Stats:
-    """Counters of the spider's own: `self.stats.add("out of stock")`. Summed over all processes, durable with the page."""
+    """Counters of the spider's own: `self.stats.add("out of stock")`. Summed over all processes, durable with the page.
+
+    What a callback counts goes with its page, also when many async callbacks run at once (the page is told by the
+    context); what is counted elsewhere, in `opened()` or `start()`, is kept until it is taken.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, float] = {}
 
     def add(self, name: str, n: float = 1) -> None:
         """Add `n` to the counter `name`; it starts at 0."""
-        self._counts[name] = self._counts.get(name, 0) + n
+        counts = _page_counts.get()
+        if counts is None:
+            counts = self._counts
+        counts[name] = counts.get(name, 0) + n
 
     def take(self) -> dict[str, float]:
-        """What has been counted since the last call. For the engine."""
+        """What has been counted outside callbacks since the last call. For the engine."""
         counts, self._counts = self._counts, {}
         return counts
 
     def __repr__(self) -> str:
         return f"<Stats {self._counts}>"
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[dict[str, float]]:
+    """While this is entered, what the current context counts goes into the dictionary that it yields."""
+    counts: dict[str, float] = {}
+    token = _page_counts.set(counts)
+    try:
+        yield counts
+    finally:
+        _page_counts.reset(token)
 
 
 class Spider:
@@ -159,7 +182,7 @@ def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
     return callback  # type: ignore[no-any-return]
 
 
-def is_async(callback: Callable[..., Any]) -> bool:
+def is_async(callback: object) -> bool:
     """Whether a callback runs on the event loop instead of in a parse process."""
     return inspect.iscoroutinefunction(callback) or inspect.isasyncgenfunction(callback)
 

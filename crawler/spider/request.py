@@ -221,6 +221,13 @@ def found_of(request: Request) -> tuple[bytes, Found]:
     return key, Found(host, request.url, request.priority, encode_request(request))
 
 
+def found_at(url: str, details: Details, priority: int = 0) -> tuple[bytes, Found]:
+    """As `found_of`, for a normalised URL with its details: what a redirect leads to."""
+    host = urls.host_key(url)
+    key = urls.hash_host(host) + urls.hash_request(details.method, url, details.body)
+    return key, Found(host, url, priority, encode_details(details))
+
+
 def request_of(url: str, details: bytes, priority: int = 0) -> Request:
     """The request that a ticket or a job came from, as its spider would have written it."""
     known = decode_details(details)

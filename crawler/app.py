@@ -1,0 +1,189 @@
+"""The only place that knows every concrete class: a spider and its settings in, a wired engine out.
+
+`crawl` and `stream` are for Python code: they run in the caller's loop, install no handler of any kind, and leave
+nothing behind, cancelled or not. The command line builds the same engine through `build`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crawler import settings as layers
+from crawler.clock import SystemClock
+from crawler.config import Config
+from crawler.engine.lifecycle import Engine
+from crawler.engine.pressure import Pressure
+from crawler.engine.scope import Scope
+from crawler.errors import CrawlerError
+from crawler.events import Bus, Summary, TicketEnded
+from crawler.fetch.fetcher import Fetcher
+from crawler.frontier.base import Sink
+from crawler.frontier.memory import MemoryFrontier
+from crawler.output.sinks.choose import open_sink
+from crawler.output.sinks.memory import ListSink
+from crawler.output.sinks.stream import StreamSink
+from crawler.parse.inline import Inline
+from crawler.parse.pool import ParsePool
+from crawler.parse.work import Setup
+from crawler.spider import load
+from crawler.spider.base import Spider, check_spider, initial_domains
+from crawler.spider.harvest import Limits
+
+log = logging.getLogger("crawler")
+
+
+class FailedPage(msgspec.Struct, frozen=True):
+    """A request that failed for good."""
+
+    url: str
+    kind: str
+    detail: str
+    attempts: int
+    referrer: str
+
+
+class CrawlResult(msgspec.Struct, frozen=True):
+    """What `crawl` returns. `items` is empty if they were written to an output."""
+
+    items: list[Any]
+    stats: Summary
+    failed: list[FailedPage]
+    reason: str
+
+
+def build(
+    cls: type[Spider],
+    *,
+    config: Config,
+    sinks: Sequence[Sink],
+    arguments: Mapping[str, Any] | None = None,
+    bus: Bus | None = None,
+    pressure: Pressure | None = None,
+) -> Engine:
+    """Wire one crawl. Raises SpiderError if the spider could never run; touches no file, socket or process yet."""
+    load.refuse_in_child()
+    spider = cls(**(arguments or {}))
+    check_spider(spider)
+    bus = bus or Bus()
+    pressure = pressure or Pressure()
+    clock = SystemClock()
+    scope = Scope(initial_domains(spider))
+    reference = _reference(cls, arguments or {}, config)
+    encoding = "json" if all(sink.encoding == "json" for sink in sinks) else "msgpack"
+    limits = Limits(config.crawl.max_depth, max_items=config.parse.max_items, max_links=config.parse.max_links)
+
+    def setup() -> Setup:
+        return Setup.of(spider, encoding=encoding, domains=scope.domains, limits=limits)
+
+    return Engine(
+        spider=spider,
+        config=config,
+        frontier=MemoryFrontier(sinks),
+        fetcher=Fetcher(
+            config.fetch,
+            contact=config.politeness.contact,
+            allowed_private=scope.named_by_start,
+            clock=clock,
+            bus=bus,
+        ),
+        make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),
+        make_inline=lambda: Inline(spider, config.parse, setup()),
+        scope=scope,
+        pressure=pressure,
+        clock=clock,
+        bus=bus,
+    )
+
+
+def _reference(cls: type[Spider], arguments: Mapping[str, Any], config: Config) -> load.SpiderRef | None:
+    """Where a parse process finds the spider's class; None, and a line that says why, if only this process has it."""
+    if config.parse.processes == 0:
+        return None
+    reference = load.reference(cls, arguments)
+    if reference is None:
+        log.info("%s has no file that another process could load: its callbacks run in this one", cls.__qualname__)
+    return reference
+
+
+# ---- from Python -------------------------------------------------------------------------------------------------
+
+
+async def crawl(
+    spider: type[Spider],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> CrawlResult:
+    """Crawl to the end and return what it came to.
+
+    output: a file for the items (its suffix says the format, it is overwritten); left out, they are returned.
+    settings: by dotted key, `{"politeness.delay": 1}`; they win over the spider's own. Further arguments reach the
+    spider as `-a` does. Raises CrawlerError for what a person must mend; cancelled like any coroutine, it leaves
+    nothing behind.
+    """
+    sink: Sink = ListSink() if output is None else open_sink(Path(output), overwrite=True)
+    bus = Bus()
+    failed: list[FailedPage] = []
+    bus.on(TicketEnded, lambda event: _note(failed, event))
+    engine = build(spider, config=configure(spider, settings), sinks=[sink], arguments=arguments, bus=bus)
+    summary = await engine.run()
+    items = sink.items if isinstance(sink, ListSink) else []
+    return CrawlResult(items, summary, failed, summary.reason)
+
+
+@contextlib.asynccontextmanager
+async def stream(
+    spider: type[Spider],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    buffer: int = 1000,
+    **arguments: Any,
+) -> AsyncIterator[AsyncIterator[Any]]:
+    """`async with stream(Books) as items: async for item in items: …`
+
+    The crawl slows down when `buffer` items wait to be taken. Leaving the block cancels it. Items are delivered at
+    most once: one that was taken is gone.
+    """
+    pressure = Pressure()
+    sink = StreamSink(buffer, on_full=lambda: pressure.hold("stream"), on_room=lambda: pressure.free("stream"))
+    engine = build(spider, config=configure(spider, settings), sinks=[sink], arguments=arguments, pressure=pressure)
+    crawling = asyncio.create_task(engine.run(), name=f"crawl {spider.__qualname__}")
+    crawling.add_done_callback(lambda _: sink.end())
+    try:
+        yield _items(sink, crawling)
+    finally:
+        crawling.cancel()
+        await asyncio.wait([crawling])
+
+
+async def _items(sink: StreamSink, crawling: asyncio.Task[Summary]) -> AsyncIterator[Any]:
+    async for item in sink:
+        yield item
+    await crawling  # raises what ended the crawl, if anything did
+
+
+def configure(spider: type[Spider], settings: Mapping[str, Any] | None) -> Config:
+    """The configuration of a crawl that is started from Python: defaults, the spider's settings, then `settings`."""
+    overrides = dict(spider.settings) | dict(settings or {})
+    loaded = layers.load(
+        project=None,
+        spider_name=spider.name,
+        spider_settings=overrides,
+        spider_where=spider.__qualname__,
+        environment={},
+    )
+    return loaded.config
+
+
+def _note(failed: list[FailedPage], event: TicketEnded) -> None:
+    if event.outcome == "failed":
+        failed.append(FailedPage(event.url, event.reason, event.detail, event.attempts, event.referrer))

@@ -1,0 +1,296 @@
+"""One ticket's way, from the hand-out to its outcome. Read this file from top to bottom and you know the program.
+
+    worker:   ticket → hook → fetch ─┬─ redirect ──────────────► moved
+                                     ├─ failure ─┬─ again later ► retry
+                                     │           └─ given up ───► (errback) ► failed
+                                     └─ page ────► parse pool, or an async callback on the loop
+    parsed:   answer ─────────────────────────────────────────► done | failed, with items and links
+
+A worker is free again as soon as the page is handed over; the ticket is closed by the commit of its outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import msgspec
+
+from crawler.clock import Clock
+from crawler.config import FetchConfig
+from crawler.engine.committer import Committer
+from crawler.engine.scheduler import Scheduler
+from crawler.engine.scope import Scope
+from crawler.engine.tally import Tally
+from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted
+from crawler.fetch import retry
+from crawler.fetch.fetcher import Fetcher
+from crawler.kinds import Drop, is_spider_fault
+from crawler.parse.inline import Inline
+from crawler.parse.pool import ParsePool
+from crawler.politeness import robots
+from crawler.spider.base import Spider, is_async
+from crawler.spider.request import found_at, found_of, request_of
+from crawler.spider.travel import (
+    Answer,
+    Details,
+    Done,
+    Dropped,
+    Failed,
+    Failure,
+    Finished,
+    Job,
+    Moved,
+    Outcome,
+    Page,
+    Redirect,
+    Retry,
+    Ticket,
+    decode_details,
+)
+
+MAX_ROBOTS_REDIRECTS = 5
+"""RFC 9309 §2.3.1.2."""
+
+
+class Open(msgspec.Struct):
+    """A ticket whose callback or errback is running, and the outcome it will have if that goes well."""
+
+    ticket: Ticket
+    outcome: Outcome
+
+
+class Journey:
+    """The stages, wired; its methods stand in the order in which a ticket meets them."""
+
+    def __init__(
+        self,
+        *,
+        spider: Spider,
+        config: FetchConfig,
+        fetcher: Fetcher,
+        scheduler: Scheduler,
+        pool: ParsePool,
+        inline: Inline,
+        committer: Committer,
+        scope: Scope,
+        tally: Tally,
+        tasks: asyncio.TaskGroup,
+        clock: Clock,
+        bus: Bus,
+    ) -> None:
+        self._spider = spider
+        self._config = config
+        self._fetcher = fetcher
+        self._scheduler = scheduler
+        self._pool = pool
+        self._inline = inline
+        self._committer = committer
+        self._scope = scope
+        self._tally = tally
+        self._tasks = tasks
+        self._clock = clock
+        self._bus = bus
+        self._random = random.Random()
+        self._has_hook = type(spider).process_request is not Spider.process_request
+        self._async_names: dict[str, bool] = {}
+        self.stop: str | None = None
+        """Why the spider asked to stop, if it did."""
+
+    # 1. A worker takes a ticket; one of `crawl.concurrency`.
+
+    async def worker(self) -> None:
+        while True:
+            self._scheduler.worker_idle()
+            ticket = await self._scheduler.queue.get()
+            if ticket.id < 0:
+                await self._fetch_robots(ticket)
+                continue
+            if self._has_hook:
+                hooked = await self._ask_hook(ticket)
+                if hooked is None:
+                    self._scheduler.abandoned(ticket)
+                    continue
+                ticket = hooked
+            await self._fetch(ticket)
+
+    async def _fetch_robots(self, ticket: Ticket) -> None:
+        """robots.txt, redirects followed on the spot (RFC 9309 §2.3.1.2); the host's lane is closed meanwhile."""
+        hop = ticket
+        for _ in range(MAX_ROBOTS_REDIRECTS + 1):
+            answer = await self._fetcher.fetch(hop, lambda: self._scheduler.sent(ticket))
+            if not isinstance(answer, Redirect):
+                break
+            hop = msgspec.structs.replace(hop, url=answer.url)
+        if isinstance(answer, Failure):
+            self._scheduler.unanswered(ticket, answer.kind)
+        else:
+            self._scheduler.answered(ticket, answer.status, answer.elapsed, None)
+        if isinstance(answer, Redirect):
+            answer = Failure("redirect-loop")
+        known = robots.read(answer, self._clock.now(), self._scheduler.robots_of(ticket))
+        self._scheduler.robots_fetched(ticket, known)
+
+    async def _ask_hook(self, ticket: Ticket) -> Ticket | None:
+        """`process_request`: the ticket as the spider wants it sent; None if it is settled already."""
+        request = request_of(ticket.url, ticket.details, ticket.priority)
+        try:
+            wanted = await self._spider.process_request(request)
+        except Exception as error:  # noqa: BLE001  user code: whatever it raises fails this request, not the crawl
+            self.settle(ticket, self._hook_failed(ticket, error))
+            return None
+        if wanted is None:
+            self.settle(ticket, Dropped(Drop.HOOK))
+            return None
+        key, found = found_of(wanted)
+        if wanted.url != ticket.url:
+            self.settle(ticket, Moved(found, key))
+            return None
+        return msgspec.structs.replace(ticket, details=found.details)
+
+    def _hook_failed(self, ticket: Ticket, error: Exception) -> Failed:
+        where = where_raised(error)
+        detail = f"process_request: {type(error).__name__}: {error}"
+        self._bus.emit(CallbackFailed, ticket.url, "callback-error", detail, where)
+        return Failed("callback-error", f"{detail} at {where}")
+
+    # 2. The fetch: a page, a redirect or a failure.
+
+    async def _fetch(self, ticket: Ticket) -> None:
+        if self._bus.wants(FetchStarted):
+            self._bus.emit(FetchStarted, ticket.id, ticket.url, self._clock.now())
+        result = await self._fetcher.fetch(ticket, lambda: self._scheduler.sent(ticket))
+        self._tally.fetched += 1
+        details = decode_details(ticket.details)
+        if isinstance(result, Page):
+            await self._take_page(ticket, details, result)
+        elif isinstance(result, Redirect):
+            self._scheduler.answered(ticket, result.status, result.elapsed, None)
+            self._ended(ticket, result.status, "moved", 0)
+            self._redirect(ticket, result)
+        else:
+            self._scheduler.unanswered(ticket, result.kind)
+            self._ended(ticket, 0, result.kind, 0)
+            await self._decide(ticket, details, result)
+
+    async def _take_page(self, ticket: Ticket, details: Details, page: Page) -> None:
+        failure = self._unwanted(details, page)
+        self._scheduler.answered(ticket, page.status, page.elapsed, failure.retry_after if failure else None)
+        self._tally.bytes += len(page.body)
+        self._tally.statuses[page.status] += 1
+        self._ended(ticket, page.status, failure.kind if failure else "", len(page.body))
+        if failure is not None:
+            await self._decide(ticket, details, failure)
+        else:
+            await self._parse(ticket, details.callback, _job(ticket, page), Done())
+
+    def _unwanted(self, details: Details, page: Page) -> Failure | None:
+        """A failure for a status that neither is 2xx nor is asked for by the spider or the request."""
+        if retry.is_success(page.status, details) or page.status in self._spider.handle_httpstatus_list:
+            return None
+        return retry.failure_of_status(page.status, page.headers, self._clock.now(), page.elapsed)
+
+    def _ended(self, ticket: Ticket, status: int, kind: str, size: int) -> None:
+        if self._bus.wants(FetchEnded):
+            self._bus.emit(FetchEnded, ticket.id, ticket.url, status, kind, size, self._clock.now())
+
+    # 3a. A redirect ends the ticket; its target waits in the frontier like any link.
+
+    def _redirect(self, ticket: Ticket, redirect: Redirect) -> None:
+        key, found = found_at(redirect.url, redirect.details, ticket.priority)
+        if ticket.depth == 0:
+            self._scope.widen(found.host)
+        elif not self._scope.contains(found.host) and not redirect.details.dont_filter:
+            self.settle(ticket, Dropped(Drop.OFFSITE))
+            return
+        self.settle(ticket, Moved(found, key, exempt=redirect.url in redirect.details.hops))
+
+    # 3b. A failure: again later, or given up, which the errback hears of.
+
+    async def _decide(self, ticket: Ticket, details: Details, failure: Failure) -> None:
+        verdict = retry.decide(failure, ticket.attempt, self._config.retries, self._random, method=details.method)
+        if isinstance(verdict, retry.Again):
+            self.settle(ticket, Retry(self._clock.now() + verdict.after, verdict.why))
+            return
+        failure = verdict.failure
+        outcome = Failed(failure.kind, failure.detail)
+        if details.errback:
+            await self._parse(ticket, details.errback, _failed_job(ticket, failure), outcome)
+        else:
+            self.settle(ticket, outcome)
+
+    # 4. The callback: in a parse process, or on the loop if it is async.
+
+    async def _parse(self, ticket: Ticket, callback: str, job: Job, outcome: Outcome) -> None:
+        run_here = self._async_names.get(callback)
+        if run_here is None:
+            run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
+        if not run_here:
+            await self._pool.submit(job, Open(ticket, outcome))
+            return
+        await self._inline.room()
+        self._tasks.create_task(self._run_here(job, Open(ticket, outcome)), name=f"callback {callback} {ticket.url}")
+
+    async def _run_here(self, job: Job, open_: Open) -> None:
+        answer = await self._inline.run(job, list(self._scope.domains) if self._scope.domains is not None else None)
+        self._take_answer(open_, answer)
+
+    async def parsed(self) -> None:
+        """Take the answers of the parse processes, a batch at a time."""
+        while True:
+            for open_, answer in await self._pool.results():
+                assert isinstance(open_, Open)  # noqa: S101  what `submit` was given
+                self._take_answer(open_, answer)
+
+    def _take_answer(self, open_: Open, answer: Answer) -> None:
+        if answer.stop is not None and self.stop is None:
+            self.stop = answer.stop
+        outcome = open_.outcome
+        if answer.trouble is not None:
+            trouble = answer.trouble
+            self._bus.emit(CallbackFailed, open_.ticket.url, trouble.kind, trouble.detail, trouble.where)
+            outcome = Failed(trouble.kind, f"{trouble.detail} at {trouble.where}" if trouble.where else trouble.detail)
+        self.settle(open_.ticket, outcome, answer)
+
+    # 5. The outcome: exactly one for each ticket, made durable with everything that belongs to it.
+
+    def settle(self, ticket: Ticket, outcome: Outcome, answer: Answer | None = None) -> None:
+        """Close the ticket. Never waits; the committer makes it durable."""
+        tally = self._tally
+        finished = Finished(ticket, outcome)
+        if answer is not None:
+            finished.items = tally.take_items(answer.items) if answer.items else answer.items
+            finished.finds = answer.finds
+            finished.refused = answer.refused
+            finished.counters = answer.counters
+        if isinstance(outcome, Done):
+            tally.pages += 1
+            tally.seeds_done += ticket.depth == 0
+        elif isinstance(outcome, Failed) and is_spider_fault(outcome.kind):
+            tally.spider_errors += 1
+        self._committer.add(finished)
+
+
+def where_raised(error: BaseException) -> str:
+    """`file:line in function` of the innermost frame."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
+
+
+def _job(ticket: Ticket, page: Page) -> Job:
+    return Job(
+        ticket.id, page.url, page.status, page.headers, page.body, ticket.details,
+        ticket.depth, ticket.priority, ticket.referrer, page.flags,
+    )  # fmt: skip
+
+
+def _failed_job(ticket: Ticket, failure: Failure) -> Job:
+    return Job(
+        ticket.id, ticket.url, failure.status, (), b"", ticket.details,
+        ticket.depth, ticket.priority, ticket.referrer, (), failure,
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""One leased host, as the scheduler sees it: its window of tickets, its manners, and when it may be asked next.
+
+A lane decides nothing about other lanes and touches no heap; `ready_at` is the one question the scheduler asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from crawler.frontier.base import Lease
+from crawler.politeness.hosts import HostState, Rules
+from crawler.spider.travel import Ticket
+
+
+class Lane:
+    """Mutable; changed only by `Scheduler`, on the loop's thread."""
+
+    __slots__ = (
+        "entry",
+        "fetching",
+        "lease",
+        "more",
+        "next_due",
+        "open",
+        "refilling",
+        "robots_asked",
+        "sending",
+        "state",
+        "window",
+    )
+
+    def __init__(self, lease: Lease, state: HostState) -> None:
+        self.lease = lease
+        self.state = state
+        self.window: deque[Ticket] = deque()
+        self.more = True
+        """The frontier may have more tickets that are due now."""
+        self.next_due: float | None = lease.next_due
+        """When the frontier's next retry for this host is due."""
+        self.refilling = False
+        self.fetching = 0
+        """Requests at the host: from the hand-out to the last body byte."""
+        self.open = 0
+        """Tickets handed out and not committed yet: the lease is kept for them."""
+        self.sending = False
+        """A ticket is on its way to the wire: the host is off the heap until it has been sent."""
+        self.robots_asked = ""
+        """The origin whose robots.txt is being fetched; the lane is closed meanwhile."""
+        self.entry: tuple[float, int, Lane] | None = None
+        """This lane's live entry on the heap, if it has one."""
+
+    @property
+    def host(self) -> str:
+        return self.lease.host
+
+    @property
+    def idle(self) -> bool:
+        """Nothing at hand, nothing under way, nothing known to be waiting: the lease can go back."""
+        return not (self.window or self.open or self.fetching or self.refilling or self.more or self.next_due)
+
+    def ready_at(self, rules: Rules) -> float | None:
+        """The earliest time at which this host may be asked and has something to ask; None: not before a change."""
+        if self.sending or self.robots_asked or self.refilling or self.fetching >= rules.limit(self.state):
+            return None
+        if self.window or self.more:
+            return self.state.next_at
+        if self.next_due is not None:
+            return max(self.state.next_at, self.next_due)
+        return None
+
+    def waits_for(self, rules: Rules, now: float) -> str:
+        """In words, for a person who asks why this host is not being fetched."""
+        if self.robots_asked:
+            return "robots.txt"
+        if self.sending:
+            return "a connection"
+        if self.fetching >= rules.limit(self.state):
+            return f"{self.fetching} under way"
+        if self.state.next_at > now:
+            return f"delay, {self.state.next_at - now:.1f} s"
+        if not self.window and not self.more and self.next_due is not None:
+            return f"a retry in {max(0.0, self.next_due - now):.1f} s"
+        return "a free worker" if self.window or self.more else "nothing"
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.host}: {len(self.window)} at hand, {self.fetching} fetching, {self.open} open>"

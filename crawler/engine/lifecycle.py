@@ -1,0 +1,288 @@
+"""Opens in order, runs everything in one TaskGroup, ends exactly, closes in reverse.
+
+    running ──► draining (a limit, StopCrawl, the first signal) ──► ended
+       └──────────────── nothing pending, start() read ────────────────┘
+
+The end is known by counting, at each commit: no request is pending and `start()` has been read; or intake has stopped
+and no ticket is open. A cancellation from outside goes through like any other: nothing is swallowed, everything is
+closed, and what was under way stays in the frontier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from crawler.clock import Clock
+from crawler.config import Config
+from crawler.engine.committer import Committer
+from crawler.engine.journey import Journey
+from crawler.engine.pressure import Pressure
+from crawler.engine.scheduler import Scheduler
+from crawler.engine.scope import Scope
+from crawler.engine.seeds import Seeds
+from crawler.engine.tally import Tally
+from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
+from crawler.fetch.fetcher import Fetcher
+from crawler.frontier.base import Committed, Frontier
+from crawler.parse.inline import Inline
+from crawler.parse.pool import ParsePool
+from crawler.politeness import robots
+from crawler.spider.base import Spider
+from crawler.spider.travel import Finished, Outcome, Ticket
+
+COMMIT_GRACE = 1.5
+"""Seconds after `crawl.grace` for the last commit: together they stay under the 10 s that `docker stop` waits."""
+
+log = logging.getLogger(__name__)
+
+
+class _Ended(Exception):
+    """Raised inside the TaskGroup so that it cancels what still runs."""
+
+
+class Engine:
+    """One crawl. `run` once; `stop` at any time from the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        spider: Spider,
+        config: Config,
+        frontier: Frontier,
+        fetcher: Fetcher,
+        make_pool: Callable[[], ParsePool],
+        make_inline: Callable[[], Inline],
+        scope: Scope,
+        pressure: Pressure,
+        clock: Clock,
+        bus: Bus,
+    ) -> None:
+        self._spider = spider
+        self._config = config
+        self._frontier = frontier
+        self._fetcher = fetcher
+        self._make_pool = make_pool
+        self._make_inline = make_inline
+        self._scope = scope
+        self._pressure = pressure
+        self._clock = clock
+        self._bus = bus
+        self._tally = Tally(config.crawl)
+        # All mutable state of the end: why intake stopped, and the two moments that somebody waits for.
+        self._reason: str | None = None
+        self._turning = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._started = clock.now()
+        self._pool: ParsePool | None = None
+        self._scheduler = Scheduler(
+            frontier,
+            config.politeness,
+            agent=robots.product_token(config.fetch.user_agent),
+            workers=config.crawl.concurrency,
+            clock=clock,
+            pressure=pressure,
+            tally=self._tally,
+            settle=self._settle_refused,
+        )
+        self._committer = Committer(
+            frontier,
+            state_of=self._scheduler.state_of,
+            on_committed=self._committed,
+            pressure=pressure,
+            clock=clock,
+            bus=bus,
+        )
+        self._seeds = Seeds(spider, frontier, scope, on_added=self._added)
+        self._journey: Journey | None = None
+
+    # ---- the run -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> Summary:
+        """Crawl to the end; returns how it ended. Raises CrawlerError for what a person must mend."""
+        self._started = self._clock.now()
+        self._bus.emit(CrawlStarted, self._spider.name, self._started)
+        async with contextlib.AsyncExitStack() as closing:
+            await self._frontier.open()
+            closing.push_async_callback(self._frontier.close)
+            await self._fetcher.open()
+            closing.push_async_callback(self._fetcher.close)
+            async with self._opened_spider():
+                self._pool = self._make_pool()
+                closing.push_async_callback(self._pool.close, 0.0)
+                await self._work(self._pool)
+        summary = self.summary()
+        self._bus.emit(CrawlEnded, summary, self._clock.now())
+        return summary
+
+    @contextlib.asynccontextmanager
+    async def _opened_spider(self) -> AsyncIterator[None]:
+        await self._spider.opened()
+        try:
+            yield
+        finally:
+            async with asyncio.timeout(self._config.crawl.grace or None):
+                await self._spider.closed(self._reason or "cancelled")
+
+    async def _work(self, pool: ParsePool) -> None:
+        deadline = None
+        if self._config.crawl.max_time is not None:
+            at = self._started + self._config.crawl.max_time
+            deadline = self._clock.call_at(at, lambda: self.stop("max_time"))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._start(pool, tasks)
+                await self._until_ended()
+                raise _Ended
+        except* _Ended:
+            pass
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+
+    def _start(self, pool: ParsePool, tasks: asyncio.TaskGroup) -> None:
+        self._journey = journey = Journey(
+            spider=self._spider,
+            config=self._config.fetch,
+            fetcher=self._fetcher,
+            scheduler=self._scheduler,
+            pool=pool,
+            inline=self._make_inline(),
+            committer=self._committer,
+            scope=self._scope,
+            tally=self._tally,
+            tasks=tasks,
+            clock=self._clock,
+            bus=self._bus,
+        )
+        self._scope.on_widened(pool.widen)
+        tasks.create_task(pool.open(), name="start parse processes")
+        tasks.create_task(self._committer.run(), name="committer")
+        tasks.create_task(self._scheduler.run(), name="scheduler")
+        tasks.create_task(self._scheduler.refill(), name="refill")
+        tasks.create_task(journey.parsed(), name="parsed")
+        tasks.create_task(self._seeds.store(), name="seeds to frontier")
+        tasks.create_task(self._read_seeds(), name="start()")
+        for number in range(self._config.crawl.concurrency):
+            tasks.create_task(journey.worker(), name=f"worker {number:02}")
+
+    async def _read_seeds(self) -> None:
+        await self._seeds.read()
+        if self._seeds.stopped is not None:
+            self.stop(self._seeds.stopped)
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """Take in nothing more, finish what is under way within `crawl.grace`, then end. Later reasons are ignored."""
+        if self._reason is None:
+            self._reason = reason
+            self._pressure.hold("stopping")
+            self._turning.set()
+            self._look_for_end()
+
+    async def _until_ended(self) -> None:
+        await self._turning.wait()
+        try:
+            async with asyncio.timeout(self._config.crawl.grace):
+                await self._ended.wait()
+        except TimeoutError:
+            log.warning("%d requests were still under way after crawl.grace", self._tally.open)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_GRACE):
+                    await self._committer.drained()
+
+    def _look_for_end(self) -> None:
+        if self._reason is not None:
+            if self._tally.open == 0 and self._committer.pending == 0:
+                self._ended.set()
+        elif self._seeds.finished and self._frontier.statistics().unfinished == 0:
+            self._reason = "finished"
+            self._ended.set()
+            self._turning.set()
+
+    def _settle_refused(self, ticket: Ticket, outcome: Outcome) -> None:
+        self._committer.add(Finished(ticket, outcome))
+
+    def _committed(self, finished: Sequence[Finished], committed: Committed) -> None:
+        """A group is durable: close its tickets, wake what it made possible, and see whether this was the end."""
+        self._tally.open -= len(finished)
+        self._scheduler.committed([one.ticket for one in finished], committed.due, committed.idle_hosts)
+        self._seeds.look()
+        reason = self._tally.limit_reached() or (self._journey.stop if self._journey else None)
+        if reason is not None:
+            self.stop(reason)
+        self._scheduler.wake()
+        self._look_for_end()
+
+    def _added(self, added: Committed) -> None:
+        self._scheduler.committed((), added.due, added.idle_hosts)
+        self._look_for_end()
+
+    # ---- windows -----------------------------------------------------------------------------------------------
+
+    def summary(self) -> Summary:
+        """What the crawl has come to so far."""
+        known = self._frontier.statistics()
+        return Summary(
+            spider=self._spider.name,
+            reason=self._reason or "cancelled",
+            started=self._started,
+            seconds=self._clock.now() - self._started,
+            pages=self._tally.pages,
+            items=self._tally.items,
+            requests=self._tally.fetched,
+            bytes=self._tally.bytes,
+            left=known.unfinished,
+            duplicates=known.duplicates,
+            seeds_done=self._tally.seeds_done,
+            spider_errors=self._tally.spider_errors,
+            outcomes={" ".join(filter(None, pair)): n for pair, n in sorted(known.reasons.items())},
+            refused=dict(known.refused),
+            statuses={str(status): n for status, n in sorted(self._tally.statuses.items())},
+            dropped_items=dict(self._tally.dropped_items),
+            counters=dict(known.counters),
+        )
+
+    def progress(self) -> Progress:
+        known = self._frontier.statistics()
+        at_hosts = self._scheduler.statistics()
+        return Progress(
+            seconds=self._clock.now() - self._started,
+            pages=self._tally.pages,
+            items=self._tally.items,
+            errors=known.failed,
+            in_flight=at_hosts.fetching,
+            parsing=self._pool.statistics().pages if self._pool else 0,
+            queued=known.unfinished - self._tally.open,
+            hosts=at_hosts.lanes + at_hosts.waiting_hosts,
+            held=tuple(at_hosts.held),
+        )
+
+
+@contextlib.contextmanager
+def signals(stop: Callable[[str], None], cancel: Callable[[], object]) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM: the first stops, the second cancels. Yields the list of signals received.
+
+    For the command line only: code that is called from Python installs no handler.
+    """
+    received: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def handle(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) == 1:
+            stop(f"interrupted by {number.name}")
+        else:
+            cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle, number)
+    try:
+        yield received
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

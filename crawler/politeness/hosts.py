@@ -1,0 +1,136 @@
+"""When a host may be asked: pure rules, `(state, event) → state`.
+
+A `HostState` is all that the crawl remembers of a host's manners; it is small, plain and durable. The functions below
+are the only ones that make new states. They read no clock and touch nothing: the scheduler tells them what happened
+and when, and asks `state.next_at` and `limit(state)`.
+
+The adaptive delay (`politeness.delay = "auto"`) is the host's own smoothed response time: a host that needs 80 ms for
+an answer is asked about once in 80 ms, one that struggles is left alone in proportion. 429, 503, time-outs and resets
+add a back-off that doubles, and that good answers halve again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from crawler.config import PolitenessConfig
+
+SMOOTHING = 0.25
+"""Weight of the newest response time: about the last eight answers count, so one slow page does not."""
+FIRST_BACKOFF = 1.0
+"""Seconds added after the first sign of trouble."""
+MAX_BACKOFF = 300.0
+"""Seconds; a host that refuses for hours is asked every five minutes, until its requests run out of attempts."""
+NEGLIGIBLE = 0.05
+"""Seconds; a back-off that has been halved below this is over."""
+
+TROUBLED_STATUSES = frozenset({429, 503})
+TROUBLED_KINDS = frozenset(
+    {"connect-timeout", "first-byte-timeout", "idle-timeout", "total-timeout", "too-slow", "reset", "refused"}
+)
+HANGING_KINDS = frozenset({"connect-timeout", "first-byte-timeout", "total-timeout"})
+
+
+class HostState(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
+    """What is remembered of a host. Times are seconds since the epoch, durations seconds."""
+
+    next_at: float = 0.0
+    """The earliest time of the next request."""
+    latency: float | None = None
+    """Smoothed seconds from send to first byte; None before first contact."""
+    backoff: float = 0.0
+    crawl_delay: float = 0.0
+    hangs: int = 0
+    """Time-outs in a row: such a host is on probation."""
+
+
+NEW = HostState()
+_decoder = msgspec.msgpack.Decoder(HostState)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(state: HostState) -> bytes:
+    return _encoder.encode(state)
+
+
+def decode(data: bytes) -> HostState:
+    return _decoder.decode(data) if data else NEW
+
+
+class Rules:
+    """The configured manners, applied to states."""
+
+    def __init__(self, config: PolitenessConfig) -> None:
+        self._fixed = None if config.delay == "auto" else float(config.delay)
+        self._max_delay = config.max_delay
+        self._per_host = config.per_host
+
+    def delay(self, state: HostState) -> float:
+        """Seconds from one send to the next."""
+        base = min(state.latency or 0.0, self._max_delay) if self._fixed is None else self._fixed
+        return max(base, min(state.crawl_delay, self._max_delay)) + state.backoff
+
+    def limit(self, state: HostState) -> int:
+        """Requests that may be under way at once: one until the host has answered, and one while it hangs."""
+        return 1 if state.latency is None or state.hangs else self._per_host
+
+    def resumed(self, state: HostState, last_sent: float) -> HostState:
+        """After a process has died: the delay counts from the last request that it sent to this host."""
+        return _with(state, next_at=max(state.next_at, last_sent + self.delay(state))) if last_sent else state
+
+    def sent(self, state: HostState, now: float) -> HostState:
+        """A request has really been written to the socket: the delay counts from here."""
+        return _with(state, next_at=max(state.next_at, now + self.delay(state)))
+
+    def answered(
+        self, state: HostState, now: float, elapsed: float, status: int, retry_after: float | None
+    ) -> HostState:
+        """An answer came, whatever its status."""
+        latency = elapsed if state.latency is None else state.latency + SMOOTHING * (elapsed - state.latency)
+        if status in TROUBLED_STATUSES:
+            backoff = _worse(state.backoff)
+            wait = max(retry_after or 0.0, backoff)
+            return _with(state, latency=latency, backoff=backoff, hangs=0, next_at=max(state.next_at, now + wait))
+        return _with(state, latency=latency, backoff=_better(state.backoff), hangs=0)
+
+    def failed(self, state: HostState, now: float, kind: str) -> HostState:
+        """No answer. Kinds that are not the host's trouble (a refused address, a bad redirect) change nothing."""
+        if kind not in TROUBLED_KINDS:
+            return state
+        backoff = _worse(state.backoff)
+        hangs = state.hangs + 1 if kind in HANGING_KINDS else state.hangs
+        return _with(state, backoff=backoff, hangs=hangs, next_at=max(state.next_at, now + backoff))
+
+    def not_before(self, state: HostState, when: float) -> HostState:
+        """Leave the host alone until `when`, for a reason that lies outside these rules (robots.txt unreachable)."""
+        return _with(state, next_at=max(state.next_at, when))
+
+    def crawl_delay(self, state: HostState, seconds: float) -> HostState:
+        """What robots.txt asks for; obeyed up to `politeness.max_delay`."""
+        return _with(state, crawl_delay=seconds)
+
+
+def _worse(backoff: float) -> float:
+    return min(MAX_BACKOFF, max(FIRST_BACKOFF, backoff * 2))
+
+
+def _better(backoff: float) -> float:
+    return backoff / 2 if backoff / 2 >= NEGLIGIBLE else 0.0
+
+
+def _with(
+    state: HostState,
+    *,
+    next_at: float | None = None,
+    latency: float | None = None,
+    backoff: float | None = None,
+    crawl_delay: float | None = None,
+    hangs: int | None = None,
+) -> HostState:
+    return HostState(
+        state.next_at if next_at is None else next_at,
+        state.latency if latency is None else latency,
+        state.backoff if backoff is None else backoff,
+        state.crawl_delay if crawl_delay is None else crawl_delay,
+        state.hangs if hangs is None else hangs,
+    )
