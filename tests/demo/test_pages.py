@@ -1,5 +1,6 @@
 """The pages, walked by another parser and another URL library than the crawler's."""
 
+import functools
 from collections import deque
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -41,6 +42,7 @@ def get(url):
     return pages.answer(parts.path, dict(parse_qsl(parts.query)), ORIGIN)
 
 
+@functools.cache
 def walk(*, ignore_base=False, ignore_redirects=False):
     """URL → status of everything that links lead to from the home page, the forbidden basket left alone."""
     seen, waiting = {}, deque([f"{ORIGIN}/"])

@@ -1,0 +1,67 @@
+# make crawl   builds .venv, crawls the demo shop and shows what came out
+# make test    every test but the slow ones
+# make help    the rest
+#
+# Needs make and Python 3.11 or newer with venv and pip; PYTHON=/path/to/python chooses one.
+
+.DEFAULT_GOAL := help
+.PHONY: help crawl test slow check fmt ci clean
+
+BIN := .venv/bin
+ITEMS := .crawler/books.jsonl
+
+help:
+	@echo 'make crawl   build .venv, crawl the demo shop, show the first items'
+	@echo 'make test    every test but the slow ones'
+	@echo 'make slow    the slow tests (real sites, kills; some need packages of the system)'
+	@echo 'make check   format, lint, strict types'
+	@echo 'make fmt     put the format right, and what lint can mend'
+	@echo 'make ci      the whole gate: .ci/run'
+	@echo 'make clean   remove .venv, caches and the items of make crawl; jobs stay'
+
+crawl: .venv/run.stamp
+	@mkdir -p $(dir $(ITEMS))
+	$(BIN)/crawler crawl books -O $(ITEMS)
+	@echo && echo "$$(wc -l < $(ITEMS)) books in $(ITEMS); the first three:" && head -n 3 $(ITEMS)
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -m 'not slow'
+
+slow: .venv/dev.stamp
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/dev.stamp
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+fmt: .venv/dev.stamp
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+ci:
+	.ci/run
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ITEMS)
+
+# The stamps say that .venv holds what pyproject.toml asks for: to run, and to develop. pip older than 25.1 does not
+# know --group.
+.venv/dev.stamp: .venv/run.stamp
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+.venv/run.stamp: pyproject.toml
+	@python="$(PYTHON)"; \
+	for candidate in python3.13 python3.14 python3.12 python3.11 python3 python; do \
+	  [ -z "$$python" ] || break; \
+	  $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && python=$$candidate; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo 'No Python 3.11 or newer with venv was found. Install one (Debian: apt install python3-venv),' >&2; \
+	  echo 'or name it: make PYTHON=/path/to/python' >&2; exit 1; \
+	fi; \
+	echo "building .venv with $$python"; "$$python" -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
