@@ -42,8 +42,8 @@ class Lane:
         """Requests at the host: from the hand-out to the last body byte."""
         self.open = 0
         """Tickets handed out and not committed yet: the lease is kept for them."""
-        self.sending = False
-        """A ticket is on its way to the wire: the host is off the heap until it has been sent."""
+        self.sending = 0
+        """The id of the ticket that is on its way to the wire: the host is off the heap until it has been sent."""
         self.robots_asked = ""
         """The origin whose robots.txt is being fetched; the lane is closed meanwhile."""
         self.entry: tuple[float, int, Lane] | None = None

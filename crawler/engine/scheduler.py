@@ -28,7 +28,8 @@ from crawler.spider import url as urls
 from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
 
 WINDOW = 32
-"""Tickets of one host held in memory: one read of the frontier serves this many requests."""
+"""Tickets of one host held in memory: one read of the frontier serves this many requests. A request of higher priority
+that is found later overtakes all but these."""
 LOW_WATER = 8
 """Below this the window is read ahead, so that a fast host never waits for the frontier."""
 LEASE_BATCH = 64
@@ -116,7 +117,7 @@ class Scheduler:
     def sent(self, ticket: Ticket) -> None:
         """The request has really been written: the host's delay counts from now."""
         lane = self._lanes[ticket.host]
-        lane.sending = False
+        lane.sending = 0
         now = self._clock.now()
         lane.state = self.rules.sent(lane.state, now)
         if ticket.id > 0:
@@ -142,7 +143,8 @@ class Scheduler:
     def _leave(self, ticket: Ticket) -> Lane:
         lane = self._lanes[ticket.host]
         lane.fetching -= 1
-        lane.sending = False
+        if lane.sending == ticket.id:
+            lane.sending = 0
         return lane
 
     def robots_fetched(self, ticket: Ticket, known: robots.Robots) -> None:
@@ -255,7 +257,7 @@ class Scheduler:
                 return None
         self._open(lane)
         lane.fetching += 1
-        lane.sending = True
+        lane.sending = ticket.id
         if len(lane.window) < LOW_WATER and lane.more:
             self._want_refill(lane, close=False)
         return ticket
@@ -276,8 +278,8 @@ class Scheduler:
         """A ticket for robots.txt in this host's turn; nobody else waits for it."""
         lane.robots_asked = urls.origin(ticket.url)
         lane.fetching += 1
-        lane.sending = True
         self._robots_serial -= 1
+        lane.sending = self._robots_serial
         return Ticket(id=self._robots_serial, key=b"", host=ticket.host, url=robots.location(ticket.url))
 
     # ---- lanes -----------------------------------------------------------------------------------------------

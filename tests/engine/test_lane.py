@@ -1,0 +1,66 @@
+"""The one question: the earliest time at which this host may be asked and has something to ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler.config import PolitenessConfig
+from crawler.engine.lane import Lane
+from crawler.frontier.base import Lease
+from crawler.politeness.hosts import HostState, Rules
+from crawler.spider.travel import Ticket
+
+RULES = Rules(PolitenessConfig(per_host=2))
+TICKET = Ticket(id=1, key=b"", host="a.example", url="https://a.example/")
+
+
+def lane(**changes: object) -> Lane:
+    made = Lane(Lease("a.example", 1), HostState(next_at=100.0, latency=0.1))
+    made.more = False
+    for name, value in changes.items():
+        setattr(made, name, value)
+    if changes.get("window"):
+        made.window.clear()
+        made.window.append(TICKET)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("changes", "when", "why"),
+    [
+        ({"window": [1]}, 100.0, "delay, 10.0 s"),
+        ({"more": True}, 100.0, "delay, 10.0 s"),
+        ({"next_due": 150.0}, 150.0, "delay, 10.0 s"),
+        ({"next_due": 50.0}, 100.0, "delay, 10.0 s"),
+        ({}, None, "delay, 10.0 s"),
+        ({"window": [1], "sending": 7}, None, "a connection"),
+        ({"window": [1], "robots_asked": "https://a.example"}, None, "robots.txt"),
+        ({"window": [1], "fetching": 2}, None, "2 under way"),
+        ({"window": [1], "fetching": 1}, 100.0, "delay, 10.0 s"),
+        ({"window": [1], "refilling": True}, None, "delay, 10.0 s"),
+    ],
+)
+def test_ready_at_and_the_words_for_it(changes: dict[str, object], when: float | None, why: str) -> None:
+    made = lane(**changes)
+    assert made.ready_at(RULES) == when
+    assert made.waits_for(RULES, now=90.0) == why
+
+
+@pytest.mark.parametrize(
+    ("now", "changes", "why"),
+    [
+        (100.0, {"window": [1]}, "a free worker"),
+        (100.0, {"next_due": 130.0}, "a retry in 30.0 s"),
+        (100.0, {}, "nothing"),
+    ],
+)
+def test_after_the_delay_it_waits_for_something_else(now: float, changes: dict[str, object], why: str) -> None:
+    assert lane(**changes).waits_for(RULES, now) == why
+
+
+@pytest.mark.parametrize(
+    ("changes", "idle"),
+    [({}, True), ({"open": 1}, False), ({"fetching": 1}, False), ({"more": True}, False), ({"next_due": 5.0}, False)],
+)
+def test_a_lane_is_idle_only_when_nothing_of_it_is_anywhere(changes: dict[str, object], idle: bool) -> None:
+    assert lane(**changes).idle is idle

@@ -1,0 +1,349 @@
+"""Which host's time has come: the scheduler over a real memory frontier, on a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.clock import FakeClock, settle
+from crawler.config import CrawlConfig, PolitenessConfig
+from crawler.engine.pressure import Pressure
+from crawler.engine.scheduler import Scheduler
+from crawler.engine.tally import Tally
+from crawler.frontier.memory import MemoryFrontier
+from crawler.politeness.robots import read
+from crawler.spider.request import Request, found_of
+from crawler.spider.travel import Done, Failed, Finished, Group, Outcome, Page, Retry, Ticket
+
+
+class Rig:
+    """A scheduler with its frontier; `site` answers for the web, and records what was sent when."""
+
+    def __init__(self, *, workers: int = 8, max_pages: int | None = None, **politeness: object) -> None:
+        politeness.setdefault("robots", False)
+        politeness.setdefault("delay", 0.0)
+        self.clock = FakeClock()
+        self.frontier = MemoryFrontier([])
+        self.pressure = Pressure()
+        self.tally = Tally(CrawlConfig(max_pages=max_pages))
+        self.settled: list[tuple[Ticket, Outcome]] = []
+        self.scheduler = Scheduler(
+            self.frontier,
+            PolitenessConfig(**politeness),  # type: ignore[arg-type]
+            agent="crawler",
+            workers=workers,
+            clock=self.clock,
+            pressure=self.pressure,
+            tally=self.tally,
+            settle=lambda ticket, outcome: self.settled.append((ticket, outcome)),
+        )
+        self.workers = workers
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self.frontier.open()
+        tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self.scheduler.refill())]
+        for _ in range(self.workers):
+            self.scheduler.worker_idle()
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await self.frontier.close()
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
+
+    async def add(self, *urls: str, priority: int = 0) -> None:
+        added = await self.frontier.add([found_of(Request(url, priority=priority)) for url in urls], b"", False)
+        self.scheduler.committed((), added.due, added.idle_hosts)
+        await settle()
+
+    def taken(self) -> list[Ticket]:
+        """What the workers have been handed since the last call."""
+        tickets = []
+        while not self.scheduler.queue.empty():
+            tickets.append(self.scheduler.queue.get_nowait())
+        return tickets
+
+    async def finish(self, ticket: Ticket, outcome: Outcome | None = None, *, elapsed: float = 0.0) -> None:
+        """The request was sent and answered, and its outcome is durable; the worker is idle again."""
+        self.scheduler.answered(ticket, 200, elapsed, None)
+        self.scheduler.worker_idle()
+        await self.commit(ticket, outcome or Done())
+
+    async def commit(self, ticket: Ticket, outcome: Outcome) -> None:
+        committed = await self.frontier.commit(Group([Finished(ticket, outcome)]))
+        self.tally.open -= 1
+        self.scheduler.committed([ticket], committed.due, committed.idle_hosts)
+        await settle()
+
+
+async def test_a_ticket_is_handed_out_only_while_a_worker_is_free() -> None:
+    rig = Rig(workers=2)
+    async with rig.running():
+        await rig.add(*(f"https://{name}.example/" for name in "abcd"))
+        assert len(rig.taken()) == 2
+        rig.scheduler.worker_idle()
+        await settle()
+        assert len(rig.taken()) == 1
+
+
+async def test_a_host_is_off_the_heap_until_its_request_has_really_been_sent() -> None:
+    rig = Rig(per_host=4)
+    async with rig.running():
+        await rig.add(*(f"https://a.example/{n}" for n in range(10)))
+        (first,) = rig.taken()
+        await rig.clock.advance(100.0)
+        assert rig.taken() == []
+        rig.scheduler.sent(first)
+        await settle()
+        assert rig.taken() == [], "before first contact one request at a time"
+        await rig.finish(first)
+        handed = rig.taken()
+        assert len(handed) == 1, "the next one only when this one has been sent"
+        for _ in range(3):
+            rig.scheduler.sent(handed[-1])
+            await settle()
+            handed += rig.taken()
+        rig.scheduler.sent(handed[-1])
+        await settle()
+        handed += rig.taken()
+        assert len(handed) == 4, "never more than per_host"
+
+
+async def test_the_delay_counts_from_the_send_not_from_the_hand_out() -> None:
+    rig = Rig(delay=2.0)
+    async with rig.running():
+        await rig.add("https://a.example/1", "https://a.example/2")
+        (first,) = rig.taken()
+        await rig.clock.advance(5.0)  # a slow connection
+        rig.scheduler.sent(first)
+        await rig.finish(first)
+        await rig.clock.advance(1.99)
+        assert rig.taken() == []
+        await rig.clock.advance(0.02)
+        assert [ticket.url for ticket in rig.taken()] == ["https://a.example/2"]
+
+
+async def test_higher_priority_first_then_the_order_of_insertion() -> None:
+    rig = Rig(workers=1)
+    async with rig.running():
+        wanted = [Request("https://a.example/1"), Request("https://a.example/2"), Request("https://a.example/t", priority=5)]
+        added = await rig.frontier.add([found_of(request) for request in wanted], b"", False)
+        rig.scheduler.committed((), added.due, added.idle_hosts)
+        order = []
+        for _ in range(3):
+            await settle()
+            (ticket,) = rig.taken()
+            rig.scheduler.sent(ticket)
+            order.append(ticket.url[-1])
+            await rig.finish(ticket)
+        assert order == ["t", "1", "2"]
+
+
+async def test_a_retry_is_handed_out_when_its_time_has_come_with_one_attempt_more() -> None:
+    rig = Rig()
+    async with rig.running():
+        await rig.add("https://a.example/")
+        (ticket,) = rig.taken()
+        rig.scheduler.sent(ticket)
+        await rig.finish(ticket, Retry(rig.clock.now() + 10.0, "reset"))
+        await rig.clock.advance(9.9)
+        assert rig.taken() == []
+        await rig.clock.advance(0.2)
+        (again,) = rig.taken()
+        assert (again.id, again.attempt) == (ticket.id, 1)
+
+
+async def test_robots_is_asked_once_per_origin_in_the_hosts_turn_and_nobody_else_waits() -> None:
+    rig = Rig(robots=True)
+    async with rig.running():
+        await rig.add("https://a.example/1", "https://a.example/2", "https://b.example/1")
+        asked = {ticket.url: ticket for ticket in rig.taken()}
+        assert set(asked) == {"https://a.example/robots.txt", "https://b.example/robots.txt"}
+        for ticket in asked.values():
+            rig.scheduler.sent(ticket)
+        only_b = asked["https://b.example/robots.txt"]
+        answer = Page(only_b.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
+        rig.scheduler.answered(only_b, 200, 0.0, None)
+        rig.scheduler.robots_fetched(only_b, read(answer, rig.clock.now()))
+        await settle()
+        assert [ticket.url for ticket in rig.taken()] == ["https://b.example/1"]
+
+
+async def test_what_robots_forbids_is_dropped_and_costs_no_turn() -> None:
+    rig = Rig(robots=True)
+    async with rig.running():
+        await rig.add("https://a.example/private/1", "https://a.example/private/2", "https://a.example/open")
+        (robots_ticket,) = rig.taken()
+        rig.scheduler.sent(robots_ticket)
+        answer = Page(robots_ticket.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
+        rig.scheduler.answered(robots_ticket, 200, 0.0, None)
+        rig.scheduler.robots_fetched(robots_ticket, read(answer, rig.clock.now()))
+        rig.scheduler.worker_idle()
+        await settle()
+        assert [ticket.url for ticket in rig.taken()] == ["https://a.example/open"]
+        assert [(ticket.url[-1], outcome.reason) for ticket, outcome in rig.settled] == [("1", "robots"), ("2", "robots")]
+
+
+async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it() -> None:
+    rig = Rig(robots=True)
+    async with rig.running():
+        await rig.add("https://a.example/1")
+        asked = 0
+        for _ in range(100):
+            for ticket in rig.taken():
+                asked += 1
+                rig.scheduler.sent(ticket)
+                rig.scheduler.answered(ticket, 503, 0.0, None)
+                answer = Page(ticket.url, 503, (), b"", 0.0)
+                rig.scheduler.robots_fetched(ticket, read(answer, rig.clock.now(), rig.scheduler.robots_of(ticket)))
+                rig.scheduler.worker_idle()
+            await rig.clock.advance(30.0)
+        assert [(ticket.url, outcome) for ticket, outcome in rig.settled] == [
+            ("https://a.example/1", Failed("robots-unreachable", "status 503"))
+        ]
+        assert 5 <= asked <= 15
+
+
+async def test_nothing_is_handed_out_under_pressure() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.pressure.hold("commit")
+        await rig.add("https://a.example/")
+        assert rig.taken() == []
+        rig.pressure.free("commit")
+        await settle()
+        assert len(rig.taken()) == 1
+
+
+async def test_max_pages_is_never_exceeded_by_what_is_under_way() -> None:
+    rig = Rig(max_pages=3)
+    async with rig.running():
+        await rig.add(*(f"https://{n}.example/" for n in range(10)))
+        handed = rig.taken()
+        assert len(handed) == 3
+        rig.scheduler.sent(handed[0])
+        await rig.finish(handed[0], Failed("dns"))
+        rig.scheduler.wake()
+        await settle()
+        assert len(rig.taken()) == 1, "one that failed leaves room for another"
+
+
+async def test_an_empty_host_is_given_back_and_leased_again_when_it_has_something_new() -> None:
+    rig = Rig()
+    async with rig.running():
+        await rig.add("https://a.example/1")
+        (ticket,) = rig.taken()
+        rig.scheduler.sent(ticket)
+        await rig.finish(ticket)
+        await settle()
+        assert rig.scheduler.statistics().lanes == 0
+        assert rig.frontier.statistics().leased == 0
+        await rig.add("https://a.example/2")
+        assert [ticket.url for ticket in rig.taken()] == ["https://a.example/2"]
+
+
+async def test_the_hosts_manners_survive_being_given_back() -> None:
+    rig = Rig(delay=5.0)
+    async with rig.running():
+        await rig.add("https://a.example/1")
+        (ticket,) = rig.taken()
+        rig.scheduler.sent(ticket)
+        await rig.finish(ticket)
+        await rig.add("https://a.example/2")
+        assert rig.taken() == []
+        await rig.clock.advance(5.1)
+        assert len(rig.taken()) == 1
+
+
+async def test_a_slow_host_with_many_requests_costs_a_fast_one_nothing() -> None:
+    rig = Rig(workers=4, per_host=2)
+    async with rig.running():
+        await rig.add(*(f"https://slow.example/{n}" for n in range(100)))
+        for ticket in rig.taken():  # the slow host keeps what it has
+            rig.scheduler.sent(ticket)
+        await rig.add("https://fast.example/0")
+        done = 0
+        for n in range(1, 30):
+            tickets = [ticket for ticket in rig.taken() if ticket.host == "fast.example"]
+            assert tickets, "the fast host's next page is handed out at once"
+            rig.scheduler.sent(tickets[0])
+            await rig.add(f"https://fast.example/{n}")
+            await rig.finish(tickets[0])
+            done += 1
+        assert done == 29
+
+
+class Web:
+    """Answers after a host's own latency; counts what each host saw, by the scheduler's own sends."""
+
+    def __init__(self, rig: Rig, latencies: dict[str, float]) -> None:
+        self.rig = rig
+        self.latencies = latencies
+        self.sends: dict[str, list[float]] = {host: [] for host in latencies}
+        self.under_way: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+
+    async def serve(self, ticket: Ticket, connect: float) -> None:
+        clock = self.rig.clock
+        await clock.sleep_until(clock.now() + connect)
+        self.under_way[ticket.host] += 1
+        self.most[ticket.host] = max(self.most[ticket.host], self.under_way[ticket.host])
+        self.sends[ticket.host].append(clock.now())
+        self.rig.scheduler.sent(ticket)
+        await clock.sleep_until(clock.now() + self.latencies[ticket.host])
+        self.under_way[ticket.host] -= 1
+        await self.rig.finish(ticket, elapsed=self.latencies[ticket.host])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    delay=st.sampled_from([0.0, 0.1, 1.0]),
+    per_host=st.integers(1, 4),
+    workers=st.integers(1, 12),
+    hosts=st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 12)), min_size=1, max_size=5),
+    connects=st.lists(st.floats(0.0, 0.5), min_size=1, max_size=7),
+)
+def test_for_any_interleaving_gap_and_concurrency_are_exact_at_the_send(
+    delay: float, per_host: int, workers: int, hosts: list[tuple[float, int]], connects: list[float]
+) -> None:
+    async def simulate() -> None:
+        rig = Rig(workers=workers, delay=delay, per_host=per_host)
+        web = Web(rig, {f"h{n}.example": latency for n, (latency, _) in enumerate(hosts)})
+        total = sum(pages for _, pages in hosts)
+        async with rig.running(), asyncio.TaskGroup() as group:
+            await rig.add(*(f"https://h{n}.example/{page}" for n, (_, pages) in enumerate(hosts) for page in range(pages)))
+            served = 0
+            for _ in range(10_000):
+                for ticket in rig.taken():
+                    group.create_task(web.serve(ticket, connects[served % len(connects)]))
+                    served += 1
+                await settle()
+                if rig.frontier.statistics().done == total:
+                    break
+                await rig.clock.advance(max(0.0, (rig.clock.next_timer or rig.clock.now() + 1) - rig.clock.now()))
+        assert rig.frontier.statistics().done == total
+        for sends in web.sends.values():
+            gaps = [later - earlier for earlier, later in zip(sends, sends[1:], strict=False)]
+            assert all(gap >= delay - 1e-6 for gap in gaps)
+        assert all(most <= per_host for most in web.most.values())
+
+    asyncio.run(simulate())
+
+
+@pytest.mark.parametrize("rate", [50.0])
+async def test_the_whole_crawls_rate_lets_no_burst_through(rate: float) -> None:
+    rig = Rig(workers=32, max_rate=rate)
+    async with rig.running():
+        await rig.add(*(f"https://{n}.example/" for n in range(32)))
+        assert len(rig.taken()) == 1, "the bucket holds one request, from the first moment on"
