@@ -3,21 +3,35 @@
 `normalise` and `join` give what the WHATWG URL standard serialises, minus the fragment, and only for http and https;
 the work is ada's (446 of the standard's 446 http cases). Every other function here takes such a normalised string and
 just slices it: no URL is parsed twice. This file knows nothing of requests, hosts' states or settings.
+
+ada costs 5.5 µs a link, and a page has dozens. So links made of nothing but plain characters are joined here, by
+slicing (0.8 µs); a property test holds the two against each other. Whatever is not obviously plain is ada's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 import ada_url
+
+from crawler.spider.encoding import UTF_8, encode_query
 
 KEY_BYTES = 12
 HOST_KEY_BYTES = 4
 # What is under the maintainers' control sets the bound: 64 bits over 10^8 URLs of one host collide with
 # probability 3e-4 (birthday bound); the 32 host bits in front only cluster a host's keys on disk.
 
-WHITESPACE = "\t\n\f\r "
+# Characters that the standard leaves as they are wherever they stand; a colon only where no scheme can be meant.
+_PLAIN = r"[A-Za-z0-9_~!$&()*+,;=@%./-]"
+_PLAIN_QUERY = r"(?:\?[A-Za-z0-9_~!$&()*+,;=@%./:?-]*)?"
+_ROOTED = re.compile(rf"/(?!/)(?:{_PLAIN}|:)*{_PLAIN_QUERY}")
+# A host that needs no IDNA, is no number (IPv4 in one of its many spellings), and has no port to drop.
+_ABSOLUTE = re.compile(rf"https?://(?:[a-z0-9][a-z0-9-]{{0,62}}\.)+[a-z]{{2,63}}/(?:{_PLAIN}|:)*{_PLAIN_QUERY}")
+_RELATIVE = re.compile(rf"(?![./]){_PLAIN}*{_PLAIN_QUERY}")
 
 
 class BadURL(ValueError):
@@ -29,6 +43,9 @@ def normalise(url: str) -> str:
 
     Raises BadURL if it is not absolute, not valid, or not http(s).
     """
+    plain = url.partition("#")[0]
+    if _is_plain_absolute(plain):
+        return plain
     try:
         normal = ada_url.normalize_url(url)
     except (ValueError, UnicodeError):
@@ -36,13 +53,77 @@ def normalise(url: str) -> str:
     return _http(normal, url)
 
 
-def join(base: str, reference: str) -> str:
-    """What `reference` means on the page `base`, normalised. Raises BadURL as `normalise` does."""
+def join(base: str, reference: str, encoding: str = UTF_8) -> str:
+    """What `reference` means on the page `base`, normalised; `base` is a normalised URL.
+
+    encoding: the page's own: it decides how the query of a link is percent-encoded (URL standard §5.2).
+    Raises BadURL as `normalise` does.
+    """
+    if encoding != UTF_8 and (encoding == "iso-2022-jp" or not reference.isascii()):
+        reference = _encode_query(reference, encoding)
+    plain = _join_plain(base, reference)
+    if plain is not None:
+        return plain
     try:
         normal = ada_url.join_url(base, reference)
     except (ValueError, UnicodeError):
         raise BadURL(f"'{reference[:200]}' is not a valid URL reference") from None
     return _http(normal, reference)
+
+
+class _Base(NamedTuple):
+    origin: str
+    """With credentials and the slash after it."""
+    folder: str
+    """The path up to its last slash."""
+    page: str
+    """The URL without its query."""
+
+
+@lru_cache(maxsize=64)
+def _base(url: str) -> _Base:
+    slash = url.index("/", url.index("//") + 2)
+    page = url.partition("?")[0]
+    return _Base(url[: slash + 1], page[slash : page.rindex("/") + 1], page)
+
+
+def _join_plain(base: str, reference: str) -> str | None:
+    """`join` for references whose meaning can be read off by slicing; None for all others."""
+    reference = reference.partition("#")[0]
+    if not reference:
+        return base
+    origin, folder, page = _base(base)
+    if reference.startswith(origin):
+        reference = reference[len(origin) - 1 :]
+    while reference.startswith("../"):
+        reference = reference[3:]
+        folder = folder[: folder.rfind("/", 0, -1) + 1] or "/"
+        if reference.startswith("/"):
+            return None
+    if _has_dot_segment(reference):
+        return None
+    if _ROOTED.fullmatch(reference):
+        return origin[:-1] + reference
+    if not _RELATIVE.fullmatch(reference):
+        return reference if _is_plain_absolute(reference) else None
+    return page + reference if reference.startswith("?") else origin[:-1] + folder + reference
+
+
+def _has_dot_segment(reference: str) -> bool:
+    """Whether there may be one: `/./`, `/../`, or a spelling of them with `%2e`."""
+    return "/." in reference or ("%" in reference and "%2e" in reference.lower())
+
+
+def _is_plain_absolute(url: str) -> bool:
+    return _ABSOLUTE.fullmatch(url) is not None and "xn--" not in url and not _has_dot_segment(url)
+
+
+def _encode_query(reference: str, encoding: str) -> str:
+    before, mark, rest = reference.partition("?")
+    if not mark or "#" in before:
+        return reference
+    query, hash_mark, fragment = rest.partition("#")
+    return before + mark + encode_query(query, encoding) + hash_mark + fragment
 
 
 def _http(normal: str, given: str) -> str:
@@ -90,7 +171,7 @@ def in_scope(host: str, domains: Iterable[str]) -> bool:
     name = host_name(host)
     for domain in domains:
         candidate = host if host_name(domain) != domain else name
-        if candidate == domain or candidate.endswith(f".{domain}"):
+        if candidate == domain or (domain and candidate.endswith(f".{domain}")):
             return True
     return False
 
