@@ -169,6 +169,9 @@ class Sink(Protocol):
     def append(self, items: Sequence[bytes]) -> None:
         """Write the items of one group, in order; when it returns a killed process no longer loses them."""
 
+    def kept(self) -> None:
+        """The group is committed. A sink that cannot roll back delivers its items here, so at most once."""
+
     def sync(self) -> None:
         """When it returns, a power failure no longer loses what was appended."""
 

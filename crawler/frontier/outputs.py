@@ -66,8 +66,13 @@ class Outputs:
         return [sink.position() for sink in self._sinks]
 
     def keep(self, positions: list[bytes]) -> None:
-        """The commit has succeeded."""
+        """The commit has succeeded. Raises JobError if a sink that delivers only now cannot (a closed pipe)."""
         self._positions = positions
+        try:
+            for sink in self._sinks:
+                sink.kept()
+        except OSError as refused:
+            raise JobError(f"the items cannot be delivered: {refused}") from refused
 
     def undo(self) -> None:
         """The commit has failed: take every sink back. What cannot be taken back now is cut at the next start."""

@@ -1,0 +1,89 @@
+"""CSV as RFC 4180 has it, with a header. Columns are `fields`, or the keys of the first item, for good.
+
+The rule for values: text as it is, nothing for None, JSON for the rest (numbers, true, false, lists, objects), ISO 8601
+for dates, base64 for bytes. A key that has no column is counted and left out; a missing one leaves its cell empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from crawler.errors import OutputError
+
+log = logging.getLogger("crawler.output")
+
+_to_json = msgspec.json.Encoder().encode
+_decode = {"json": msgspec.json.Decoder().decode, "msgpack": msgspec.msgpack.Decoder().decode}
+NAMED = 20
+"""Unknown keys that are warned of by name; more than this is noise."""
+
+
+def cell(value: Any) -> str:
+    """One value as it stands in a cell."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    plain = msgspec.to_builtins(value)
+    return plain if isinstance(plain, str) else _to_json(plain).decode()
+
+
+class Csv:
+    """A format in the sense of `files.Format`. `state` holds the columns once the header is written."""
+
+    endings: tuple[bytes, ...] = ()
+
+    def __init__(self, fields: Sequence[str] = ()) -> None:
+        self.encoding: Literal["json", "msgpack"] = "msgpack"
+        self.errors: dict[str, int] = {}
+        self.state = b""
+        self._fields = tuple(fields)
+
+    def render(self, items: Sequence[bytes]) -> bytes:
+        if not items:
+            return b""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\r\n")
+        rows = [_decode[self.encoding](item) for item in items]
+        if not self.state:
+            columns = list(self._fields or rows[0])
+            writer.writerow(columns)
+            self.state = msgspec.msgpack.encode(columns)
+        columns = msgspec.msgpack.decode(self.state, type=list[str])
+        known = frozenset(columns)
+        for row in rows:
+            writer.writerow([cell(row.get(column)) for column in columns])
+            if not known.issuperset(row):
+                self._count_unknown(row, known)
+        return text.getvalue().encode("utf-8", "surrogatepass")
+
+    def ending(self) -> bytes:
+        return b""
+
+    def adopt(self, head: bytes, tail: bytes) -> int:
+        first = next(csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"))), [])
+        if not first:
+            raise OutputError("the file has no CSV header that could be continued; -O overwrites it")
+        if self._fields and tuple(first) != self._fields:
+            raise OutputError(f"the file has the columns {', '.join(first)}, not {', '.join(self._fields)}")
+        self.state = msgspec.msgpack.encode(first)
+        if tail and not tail.endswith(b"\n"):
+            raise OutputError("the file's last line is incomplete; end it with a newline, or -O overwrites it")
+        return 0
+
+    def _count_unknown(self, row: dict[str, Any], known: frozenset[str]) -> None:
+        for key in row:
+            if key not in known:
+                error = f"no column '{key}'"
+                if error not in self.errors and len(self.errors) < NAMED:
+                    log.warning(
+                        "CSV: an item has the key '%s', but no such column: left out. State the columns in `fields`",
+                        key,
+                    )
+                self.errors[error] = self.errors.get(error, 0) + 1
