@@ -101,7 +101,10 @@ class Harvest:
             self.refuse(Drop.URL_TOO_LONG, host, url)
         else:
             self._keys += self._host_hash
-            self._keys += urls.hash_request(request.method, url, request.body)
+            if request.dont_filter:
+                self._keys += urls.hash_unlike()
+            else:
+                self._keys += urls.hash_request(request.method, url, request.body)
             found = Found(host, url, request.priority, encode_request(request))
             self._records.append(msgspec.Raw(_encode(found)))
 

@@ -11,6 +11,7 @@ slicing (0.8 µs); a property test holds the two against each other. Whatever is
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -187,3 +188,8 @@ def hash_request(method: str, url: str, body: bytes) -> bytes:
         return hashlib.blake2b(url.encode(), digest_size=8).digest()
     whole = b"\0".join((method.encode(), url.encode(), body))
     return hashlib.blake2b(whole, digest_size=8, person=b"with body").digest()
+
+
+def hash_unlike() -> bytes:
+    """The last 64 bits of a key that no other request has: for one that must be fetched even if it is known."""
+    return os.urandom(8)
