@@ -49,6 +49,13 @@ FAILURES: dict[str, FailureKind] = _kinds(
         "a private address; name it as a start URL or set fetch.allow_private",
     ),
     FailureKind("proxy", True, Fault.NETWORK, "the proxy refused or broke the connection"),
+    FailureKind("no-socket", True, Fault.POLICY, "this machine has no socket or port left; see ulimit -n"),
+    FailureKind(
+        "unsendable",
+        False,
+        Fault.SPIDER,
+        "the request cannot be written as HTTP: its URL, method, headers or proxy",
+    ),
     # Getting an answer.
     FailureKind("reset", True, Fault.NETWORK, "the connection was closed before the answer was complete"),
     FailureKind("first-byte-timeout", True, Fault.SERVER, "no answer within fetch.first_byte_timeout"),

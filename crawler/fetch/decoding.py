@@ -1,0 +1,205 @@
+"""Content-Encoding undone: gzip, deflate, br, zstd, also stacked, in small steps under a cap.
+
+A body inflates in pieces of a bounded size, so the caller decides after each whether to go on, where to run the next
+one, and when it is enough: a bomb is cut off at the cap and never exists as a whole. What browsers accept is accepted
+(raw deflate, several gzip members, rubbish after the last one); a stream that ends before its end is data loss, not
+success; a stream that is not what its label says is a failure.
+
+aiohttp's own inflation is switched off: it hands a truncated gzip page over as a success, leaves `gzip, gzip`
+undecoded, and runs on the event loop however large the body.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import brotli  # type: ignore[import-untyped]
+
+from crawler.fetch.translate import FetchFailed
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ACCEPTED = "gzip, deflate, br, zstd"
+"""The Accept-Encoding to send: exactly what can be undone here."""
+STEP = 256 * 1024
+"""Bytes of output in one step: about a millisecond."""
+MOST_CODINGS = 5
+"""Layers that anybody has a use for is two; curl stops at five as well."""
+BOMB_RATIO = 100
+"""Output to input beyond which a body over the cap is called a bomb. HTML seldom passes 20; gzip can reach 1,032."""
+# RFC 9659: a content coding's window is at most 8 MiB, so that a decoder's memory is bounded.
+_ZSTD_OPTIONS: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+
+_NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}
+_UNSUPPORTED = frozenset({"compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip", "aes128gcm"})
+
+
+def codings(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """The layers to undo, the outermost last, as Content-Encoding lists them (RFC 9110 section 8.4).
+
+    What is no coding at all ("utf-8", "none", "identity") is ignored, as browsers do.
+    Raises FetchFailed `encoding` for a registered coding that this decoder has not, and for too many layers.
+    """
+    found: list[str] = []
+    for name, value in headers:
+        if len(name) == 16 and name.lower() == b"content-encoding":
+            for word in value.decode("latin-1").lower().split(","):
+                coding = word.strip(" \t")
+                if coding in _UNSUPPORTED:
+                    raise FetchFailed("encoding", f"Content-Encoding: {coding}")
+                if coding in _NAMES:
+                    found.append(_NAMES[coding])
+    if len(found) > MOST_CODINGS:
+        raise FetchFailed("encoding", f"{len(found)} layers of Content-Encoding")
+    return tuple(found)
+
+
+class _Stage(Protocol):
+    """One layer: takes input, yields output in pieces of at most about STEP bytes; knows whether it is complete."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+    def complete(self) -> bool: ...
+
+
+class _Zlib:
+    """gzip (several members, RFC 1952 section 2.2) and deflate (with or without the zlib wrapper)."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding
+        self._inflate = zlib.decompressobj(31) if coding == "gzip" else None
+        self._started = False
+        self._done = False
+        self._head = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._inflate is None:
+            data = self._head + data
+            if len(data) < 2:
+                self._head = data
+                return
+            self._inflate = zlib.decompressobj(15 if _has_zlib_header(data) else -15)
+        while data and not self._done:
+            self._started = True
+            piece = self._inflate.decompress(data, STEP)
+            if piece:
+                yield piece
+            data = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                data = self._next_member(self._inflate.unused_data)
+
+    def _next_member(self, rest: bytes) -> bytes:
+        """What follows the end of a gzip member: another one, or padding and rubbish that everybody ignores."""
+        if self._coding == "gzip" and rest.startswith(b"\x1f\x8b"):
+            self._inflate = zlib.decompressobj(31)
+            return rest
+        self._done = True
+        return b""
+
+    def complete(self) -> bool:
+        return self._done or not (self._started or self._head)
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    return data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._inflate = brotli.Decompressor()
+        self._started = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self._started = True
+        piece = self._inflate.process(data, output_buffer_limit=STEP)
+        while piece:
+            yield piece
+            if self._inflate.is_finished():
+                return
+            piece = self._inflate.process(b"", output_buffer_limit=STEP)
+
+    def complete(self) -> bool:
+        return self._inflate.is_finished() or not self._started
+
+
+class _Zstd:
+    """Several frames, one after the other (RFC 8878 section 3)."""
+
+    def __init__(self) -> None:
+        self._inflate = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
+        self._started = False
+        self._fresh = True
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data or not (self._fresh or self._inflate.needs_input or self._inflate.eof):
+            self._started, self._fresh = True, False
+            piece = self._inflate.decompress(data, STEP)
+            if piece:
+                yield piece
+            data = b""
+            if self._inflate.eof:
+                data = self._inflate.unused_data
+                self._inflate = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
+                self._fresh = True
+
+    def complete(self) -> bool:
+        return self._fresh or not self._started
+
+
+def _stage(coding: str) -> _Stage:
+    if coding == "br":
+        return _Brotli()
+    return _Zstd() if coding == "zstd" else _Zlib(coding)
+
+
+class Inflater:
+    """Undoes the codings of one body. Feed it the bytes as they come; `finish` says whether all of it was there.
+
+    cap: bytes of output beyond which it raises FetchFailed `too-large`, or `bomb` if the input was far smaller.
+    """
+
+    def __init__(self, layers: Sequence[str], cap: int) -> None:
+        self._stages = [_stage(coding) for coding in reversed(layers)]
+        self._layers = layers
+        self._cap = cap
+        self.taken = 0
+        self.given = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Output in pieces. Stop asking at any time; what was not asked for does not exist yet.
+
+        Raises FetchFailed: `encoding`, `too-large` or `bomb`.
+        """
+        self.taken += len(data)
+        try:
+            for piece in self._run(0, data):
+                self.given += len(piece)
+                if self.given > self._cap:
+                    raise self._too_much()
+                yield piece
+        except (zlib.error, brotli.error, zstd.ZstdError) as bad:
+            raise FetchFailed("encoding", f"Content-Encoding: {', '.join(self._layers)}: {bad}") from None
+
+    def _run(self, depth: int, data: bytes) -> Iterator[bytes]:
+        if depth == len(self._stages):
+            yield data
+            return
+        for piece in self._stages[depth].feed(data):
+            yield from self._run(depth + 1, piece)
+
+    def _too_much(self) -> FetchFailed:
+        kind = "bomb" if self.given > BOMB_RATIO * max(1, self.taken) else "too-large"
+        return FetchFailed(kind, f"{self.taken:,} bytes inflate to more than {self._cap:,}")
+
+    def finish(self) -> bool:
+        """Whether every layer has come to its own end; False: the body was cut off on the way."""
+        return all(stage.complete() for stage in self._stages)
+
+    def __repr__(self) -> str:
+        return f"<Inflater {', '.join(self._layers)}: {self.taken:,} → {self.given:,}>"

@@ -1,0 +1,256 @@
+"""One ticket, one request, one value: against real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import Any
+
+import pytest
+
+from crawler.spider.travel import Failure, Page, Redirect
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def nothing() -> None:
+    pass
+
+
+async def test_a_page_comes_whole_with_its_headers_in_order(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Type: text/html\r\nset-cookie: b=2\r\n"
+        b"Content-Length: 5\r\n\r\nhello"
+    )
+    fetcher = await fetchers()
+    page = await fetcher.fetch(ticket(f"{url}/x?q=1"), nothing)
+    assert isinstance(page, Page)
+    assert (page.status, page.body) == (200, b"hello")
+    assert [name for name, _ in page.headers] == [
+        b"Set-Cookie",
+        b"Content-Type",
+        b"set-cookie",
+        b"Content-Length",
+    ]
+    assert page.elapsed > 0
+
+
+async def test_the_request_is_what_a_crawler_sends(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(OK)
+    fetcher = await fetchers(contact="https://us.example", user_agent="bot/2", headers={"accept": "*/*"})
+    await fetcher.fetch(ticket(f"{url}/a%7Cb?x=%41"), nothing)
+    lines = wire.seen[0].decode().split("\r\n")
+    assert lines[0] == "GET /a%7Cb?x=%41 HTTP/1.1"
+    assert "User-Agent: bot/2 (+https://us.example)" in lines
+    assert "Accept-Encoding: gzip, deflate, br, zstd" in lines
+    assert "accept: */*" in lines
+    assert not any(line.startswith(("Accept: ", "Cookie", "Authorization")) for line in lines)
+
+
+async def test_method_headers_cookies_and_body_of_the_request_are_sent(wire: Any, fetchers: Any, ticket: Any) -> None:
+    bodies: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.head(reader)
+        bodies.append(await reader.readexactly(7))
+        writer.write(OK)
+        await reader.read()
+
+    url = await wire.serve(handler)
+    fetcher = await fetchers()
+    asked = ticket(url, method="POST", body=b"payload", headers=(("X-One", "1"),), cookies=(("a", "1"), ("b", "2")))
+    page = await fetcher.fetch(asked, nothing)
+    assert isinstance(page, Page)
+    assert bodies == [b"payload"]
+    head = wire.seen[0].decode()
+    assert head.startswith("POST / HTTP/1.1")
+    assert "X-One: 1" in head
+    assert "Cookie: a=1; b=2" in head
+
+
+async def test_user_information_becomes_basic_authorization_and_leaves_the_url(
+    wire: Any, fetchers: Any, ticket: Any
+) -> None:
+    url = await wire.answers(OK)
+    fetcher = await fetchers()
+    asked = ticket(url.replace("//", "//Aladdin:open%20s%C3%A9same@"))
+    await fetcher.fetch(asked, nothing)
+    head = wire.seen[0].decode()
+    assert "Authorization: Basic QWxhZGRpbjpvcGVuIHPDqXNhbWU=" in head
+    assert "@" not in head
+    assert "Host: 127.0.0.1" in head
+
+
+async def test_any_final_status_is_a_page(wire: Any, fetchers: Any, ticket: Any) -> None:
+    fetcher = await fetchers()
+    for status in (200, 204, 304, 404, 429, 500, 999):
+        url = await wire.answers(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+        page = await fetcher.fetch(ticket(url), nothing)
+        assert isinstance(page, Page)
+        assert page.status == status
+
+
+async def test_a_redirect_is_handed_back_and_its_connection_used_again(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 4\r\n\r\nbody", OK, then="wait")
+    fetcher = await fetchers()
+    away = await fetcher.fetch(ticket(f"{url}/a", callback="item"), nothing)
+    assert isinstance(away, Redirect)
+    assert away.url == f"{url}/b"
+    assert away.details.callback == "item"
+    assert away.details.hops == (f"{url}/a",)
+    assert isinstance(await fetcher.fetch(ticket(away.url), nothing), Page)
+    assert wire.connections == 1
+
+
+async def test_a_redirect_status_that_the_spider_handles_is_a_page(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(b"HTTP/1.1 301 X\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n")
+    page = await (await fetchers()).fetch(ticket(url, statuses=(301,)), nothing)
+    assert isinstance(page, Page)
+    assert page.status == 301
+
+
+async def test_on_sent_is_told_once_when_the_server_can_see_the_request(wire: Any, fetchers: Any, ticket: Any) -> None:
+    told: list[str] = []
+    seen = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.head(reader)
+        seen.set()
+        await go_on.wait()
+        writer.write(OK)
+        await reader.read()
+
+    url = await wire.serve(handler)
+    fetcher = await fetchers()
+    fetching = asyncio.create_task(fetcher.fetch(ticket(url), lambda: told.append("sent")))
+    await seen.wait()
+    assert told == ["sent"]
+    go_on.set()
+    assert isinstance(await fetching, Page)
+    assert told == ["sent"]
+
+
+async def test_on_sent_is_told_before_a_fetch_returns_that_never_got_so_far(
+    fetchers: Any, ticket: Any, unused_tcp_port: int
+) -> None:
+    told: list[str] = []
+    fetcher = await fetchers()
+    failure = await fetcher.fetch(ticket(f"http://127.0.0.1:{unused_tcp_port}/"), lambda: told.append("sent"))
+    assert isinstance(failure, Failure)
+    assert failure.kind == "refused"
+    assert told == ["sent"]
+
+
+async def test_a_private_address_that_no_start_url_names_is_not_connected_to(
+    wire: Any, fetchers: Any, ticket: Any
+) -> None:
+    url = await wire.answers(OK)
+    fetcher = await fetchers(allowed=lambda host: False)
+    failure = await fetcher.fetch(ticket(url), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "blocked-address"
+    assert wire.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind", "sends"),
+    [
+        ("first_byte_timeout", "first-byte-timeout", b""),
+        ("idle_timeout", "idle-timeout", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+        ("total_timeout", "total-timeout", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+    ],
+)
+async def test_each_deadline_ends_a_fetch_under_its_own_name(
+    wire: Any, fetchers: Any, ticket: Any, setting: str, kind: str, sends: bytes
+) -> None:
+    url = await wire.answers(sends, then="wait")
+    fetcher = await fetchers(**{setting: 0.05})
+    failure = await fetcher.fetch(ticket(url), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == kind
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_request_may_bring_its_own_total(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(b"", then="wait")
+    failure = await (await fetchers()).fetch(ticket(url, timeout=0.05), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "total-timeout"
+
+
+async def test_a_body_that_keeps_coming_but_too_slowly_is_given_up(wire: Any, fetchers: Any, ticket: Any) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.005)
+
+    url = await wire.serve(drip)
+    fetcher = await fetchers(idle_timeout=0.1, min_rate=100_000)
+    failure = await fetcher.fetch(ticket(url), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "too-slow"
+
+
+@pytest.mark.parametrize("sends", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
+async def test_cancelling_a_fetch_leaves_nothing(wire: Any, fetchers: Any, ticket: Any, sends: bytes) -> None:
+    arrived = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.head(reader)
+        writer.write(sends)
+        await writer.drain()
+        arrived.set()
+        await reader.read()
+
+    url = await wire.serve(handler)
+    fetcher = await fetchers()
+    told: list[int] = []
+    fetching = asyncio.create_task(fetcher.fetch(ticket(url), lambda: told.append(1)))
+    await arrived.wait()
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert told == [1]
+    assert fetcher.statistics().in_flight == 0
+    connector = fetcher._session._connector
+    assert not connector._acquired
+    assert not connector.idle
+
+
+async def test_a_gzip_page_arrives_inflated_and_a_truncated_one_is_data_loss(
+    wire: Any, fetchers: Any, ticket: Any
+) -> None:
+    text = b"<p>hello</p>" * 1000
+    packed = gzip.compress(text)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    fetcher = await fetchers()
+    page = await fetcher.fetch(ticket(await wire.answers(head % len(packed) + packed)), nothing)
+    assert isinstance(page, Page)
+    assert page.body == text
+    cut = packed[:-20]
+    failure = await fetcher.fetch(ticket(await wire.answers(head % len(cut) + cut)), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "data-loss"
+
+
+async def test_a_body_announced_as_too_large_is_not_read(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", then="wait")
+    failure = await (await fetchers(max_body=4999)).fetch(ticket(url), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "too-large"
+
+
+async def test_a_closed_fetcher_has_no_socket_left_and_closes_twice(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(OK, then="wait")
+    fetcher = await fetchers()
+    await fetcher.fetch(ticket(url), nothing)
+    assert fetcher.statistics().idle_connections == 1
+    await fetcher.close()
+    assert fetcher.statistics().connections == 0
+    await fetcher.close()
