@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,9 +24,8 @@ from crawler.engine.scope import Scope
 from crawler.errors import CrawlerError
 from crawler.events import Bus, Summary, TicketEnded
 from crawler.fetch.fetcher import Fetcher
-from crawler.frontier.base import Sink
 from crawler.frontier.memory import MemoryFrontier
-from crawler.output.sinks.choose import open_sink
+from crawler.output.sinks.choose import AnySink, agree, open_sink
 from crawler.output.sinks.memory import ListSink
 from crawler.output.sinks.stream import StreamSink
 from crawler.parse.inline import Inline
@@ -63,13 +61,13 @@ def build(
     cls: type[Spider],
     *,
     config: Config,
-    sinks: Sequence[Sink],
+    sinks: Sequence[AnySink],
     arguments: Mapping[str, Any] | None = None,
     bus: Bus | None = None,
     pressure: Pressure | None = None,
 ) -> Engine:
     """Wire one crawl. Raises SpiderError if the spider could never run; touches no file, socket or process yet."""
-    load.refuse_in_child()
+    load.stop_if_loading()
     spider = cls(**(arguments or {}))
     check_spider(spider)
     bus = bus or Bus()
@@ -77,7 +75,7 @@ def build(
     clock = SystemClock()
     scope = Scope(initial_domains(spider))
     reference = _reference(cls, arguments or {}, config)
-    encoding = "json" if all(sink.encoding == "json" for sink in sinks) else "msgpack"
+    encoding = agree(sinks)
     limits = Limits(config.crawl.max_depth, max_items=config.parse.max_items, max_links=config.parse.max_links)
 
     def setup() -> Setup:
@@ -130,7 +128,7 @@ async def crawl(
     spider as `-a` does. Raises CrawlerError for what a person must mend; cancelled like any coroutine, it leaves
     nothing behind.
     """
-    sink: Sink = ListSink() if output is None else open_sink(Path(output), overwrite=True)
+    sink: AnySink = ListSink() if output is None else open_sink(output, overwrite=True)
     bus = Bus()
     failed: list[FailedPage] = []
     bus.on(TicketEnded, lambda event: _note(failed, event))

@@ -6,8 +6,9 @@
     │   ├── SpiderError         a spider's file or class: names file and line
     │   └── OutputError         an output that cannot be written where it was asked for
     ├── JobError                a job's folder is in use, damaged, or out of space         (exit 3)
-    ├── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
-    └── StopCrawl, DropItem     not errors: what a spider or a step raises to say so
+    └── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
+
+    StopCrawl, DropItem         not errors, and outside the tree: what a spider or a step raises to say so
 
 The web's faults never appear here: a time-out or a 503 is a value, `travel.Failure`. What a foreign library raises
 is translated at the door of the room that uses it and travels no further.
@@ -45,6 +46,16 @@ class JobError(CrawlerError):
 
 class CallbackError(CrawlerError):
     """A callback yielded something that is neither a request nor an item, or that cannot be encoded."""
+
+
+class FetchError(CrawlerError):
+    """`self.fetch` got no answer. `kind` is a failure kind or a drop reason."""
+
+    def __init__(self, url: str, kind: str, detail: str) -> None:
+        super().__init__(f"{url}: {kind}: {detail}" if detail else f"{url}: {kind}")
+        self.url = url
+        self.kind = kind
+        self.detail = detail
 
 
 class StopCrawl(Exception):

@@ -67,7 +67,7 @@ class Committer:
         await self._nothing.wait()
 
     async def run(self) -> None:
-        """Commit group after group. Cancelled in the middle: the group is durable or not at all; close() waits for it."""
+        """Commit group after group. Cancelled in the middle, a group is durable or not at all; `close` waits for it."""
         while True:
             await self._something.wait()
             group = self._form()

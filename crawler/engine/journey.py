@@ -22,13 +22,16 @@ from crawler.engine.committer import Committer
 from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.tally import Tally
+from crawler.engine.visits import Visits
 from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted
 from crawler.fetch import retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import Drop, is_spider_fault
 from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
+from crawler.parse.work import home_of
 from crawler.politeness import robots
+from crawler.spider import blame
 from crawler.spider.base import Spider, is_async
 from crawler.spider.request import found_at, found_of, request_of
 from crawler.spider.travel import (
@@ -72,6 +75,7 @@ class Journey:
         scheduler: Scheduler,
         pool: ParsePool,
         inline: Inline,
+        visits: Visits,
         committer: Committer,
         scope: Scope,
         tally: Tally,
@@ -85,6 +89,7 @@ class Journey:
         self._scheduler = scheduler
         self._pool = pool
         self._inline = inline
+        self._visits = visits
         self._committer = committer
         self._scope = scope
         self._tally = tally
@@ -104,7 +109,7 @@ class Journey:
             self._scheduler.worker_idle()
             ticket = await self._scheduler.queue.get()
             if ticket.id < 0:
-                await self._fetch_robots(ticket)
+                await (self._visits.serve(ticket) if self._visits.expects(ticket) else self._fetch_robots(ticket))
                 continue
             if self._has_hook:
                 hooked = await self._ask_hook(ticket)
@@ -149,7 +154,7 @@ class Journey:
         return msgspec.structs.replace(ticket, details=found.details)
 
     def _hook_failed(self, ticket: Ticket, error: Exception) -> Failed:
-        where = where_raised(error)
+        where = blame.where_raised(error, home_of(type(self._spider)))
         detail = f"process_request: {type(error).__name__}: {error}"
         self._bus.emit(CallbackFailed, ticket.url, "callback-error", detail, where)
         return Failed("callback-error", f"{detail} at {where}")
@@ -269,17 +274,6 @@ class Journey:
         elif isinstance(outcome, Failed) and is_spider_fault(outcome.kind):
             tally.spider_errors += 1
         self._committer.add(finished)
-
-
-def where_raised(error: BaseException) -> str:
-    """`file:line in function` of the innermost frame."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    code = trace.tb_frame.f_code
-    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
 
 
 def _job(ticket: Ticket, page: Page) -> Job:

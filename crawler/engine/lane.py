@@ -1,4 +1,4 @@
-"""One leased host, as the scheduler sees it: its window of tickets, its manners, and when it may be asked next.
+"""One host, as the scheduler sees it: its window of tickets, its manners, and when it may be asked next.
 
 A lane decides nothing about other lanes and touches no heap; `ready_at` is the one question the scheduler asks.
 """
@@ -18,6 +18,8 @@ class Lane:
     __slots__ = (
         "entry",
         "fetching",
+        "guests",
+        "host",
         "lease",
         "more",
         "next_due",
@@ -29,13 +31,17 @@ class Lane:
         "window",
     )
 
-    def __init__(self, lease: Lease, state: HostState) -> None:
+    def __init__(self, host: str, state: HostState, lease: Lease | None = None) -> None:
+        self.host = host
         self.lease = lease
+        """None: the host is here for guests only; the frontier has not leased it to us."""
         self.state = state
         self.window: deque[Ticket] = deque()
-        self.more = True
+        self.guests: deque[Ticket] = deque()
+        """Requests that are no rows of the frontier (`self.fetch`): they come first, as somebody awaits them."""
+        self.more = lease is not None
         """The frontier may have more tickets that are due now."""
-        self.next_due: float | None = lease.next_due
+        self.next_due: float | None = lease.next_due if lease is not None else None
         """When the frontier's next retry for this host is due."""
         self.refilling = False
         self.fetching = 0
@@ -49,20 +55,29 @@ class Lane:
         self.entry: tuple[float, int, Lane] | None = None
         """This lane's live entry on the heap, if it has one."""
 
-    @property
-    def host(self) -> str:
-        return self.lease.host
+    def begin_read(self) -> None:
+        """Forget what the frontier was said to have; a commit during the read may say otherwise."""
+        self.more = False
+        self.next_due = None
+
+    def told(self, *, at_once: bool, due: float | None) -> None:
+        """The frontier has more tickets, at once or from `due` on."""
+        if at_once:
+            self.more = True
+        elif due is not None and (self.next_due is None or due < self.next_due):
+            self.next_due = due
 
     @property
     def idle(self) -> bool:
         """Nothing at hand, nothing under way, nothing known to be waiting: the lease can go back."""
-        return not (self.window or self.open or self.fetching or self.refilling or self.more or self.next_due)
+        waiting = self.window or self.guests or self.more or self.next_due
+        return not (waiting or self.open or self.fetching or self.refilling)
 
     def ready_at(self, rules: Rules) -> float | None:
         """The earliest time at which this host may be asked and has something to ask; None: not before a change."""
         if self.sending or self.robots_asked or self.refilling or self.fetching >= rules.limit(self.state):
             return None
-        if self.window or self.more:
+        if self.guests or self.window or self.more:
             return self.state.next_at
         if self.next_due is not None:
             return max(self.state.next_at, self.next_due)
@@ -78,9 +93,9 @@ class Lane:
             return f"{self.fetching} under way"
         if self.state.next_at > now:
             return f"delay, {self.state.next_at - now:.1f} s"
-        if not self.window and not self.more and self.next_due is not None:
-            return f"a retry in {max(0.0, self.next_due - now):.1f} s"
-        return "a free worker" if self.window or self.more else "nothing"
+        if self.guests or self.window or self.more:
+            return "a free worker"
+        return f"a retry in {max(0.0, self.next_due - now):.1f} s" if self.next_due is not None else "nothing"
 
     def __repr__(self) -> str:
         return f"<Lane {self.host}: {len(self.window)} at hand, {self.fetching} fetching, {self.open} open>"

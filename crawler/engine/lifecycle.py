@@ -25,17 +25,24 @@ from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.seeds import Seeds
 from crawler.engine.tally import Tally
+from crawler.engine.visits import Visits
+from crawler.errors import SpiderError, UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
 from crawler.frontier.base import Committed, Frontier
 from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
+from crawler.parse.work import home_of
 from crawler.politeness import robots
+from crawler.spider import blame
 from crawler.spider.base import Spider
 from crawler.spider.travel import Finished, Outcome, Ticket
 
 COMMIT_GRACE = 1.5
 """Seconds after `crawl.grace` for the last commit: together they stay under the 10 s that `docker stop` waits."""
+
+HOOK_GRACE = 5.0
+"""Seconds that `closed()` may take: it also runs when the crawl is cancelled."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +95,7 @@ class Engine:
             tally=self._tally,
             settle=self._settle_refused,
         )
+        self._visits = Visits(self._scheduler, fetcher, config.fetch, clock)
         self._committer = Committer(
             frontier,
             state_of=self._scheduler.state_of,
@@ -113,19 +121,40 @@ class Engine:
             async with self._opened_spider():
                 self._pool = self._make_pool()
                 closing.push_async_callback(self._pool.close, 0.0)
-                await self._work(self._pool)
+                try:
+                    await self._work(self._pool)
+                except BaseExceptionGroup as group:
+                    raise _first(group) from group
         summary = self.summary()
         self._bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
 
     @contextlib.asynccontextmanager
     async def _opened_spider(self) -> AsyncIterator[None]:
-        await self._spider.opened()
+        try:
+            await self._spider.opened()
+        except UsageError:
+            raise
+        except Exception as error:
+            raise SpiderError(f"{self._user_error('opened', error)}") from error
         try:
             yield
         finally:
-            async with asyncio.timeout(self._config.crawl.grace or None):
-                await self._spider.closed(self._reason or "cancelled")
+            try:
+                async with asyncio.timeout(HOOK_GRACE):
+                    await self._spider.closed(self._reason or "cancelled")
+            except Exception as error:  # noqa: BLE001  user code: the crawl's own end must not be lost to it
+                self._note_user_error("closed", error)
+
+    def _user_error(self, what: str, error: Exception) -> str:
+        cls = type(self._spider)
+        where = blame.where_raised(error, home_of(cls))
+        return f"{cls.__qualname__}.{what}() raised {type(error).__name__}: {error} at {where}"
+
+    def _note_user_error(self, what: str, error: Exception) -> None:
+        message = self._user_error(what, error)
+        self._tally.spider_errors += 1
+        log.error(message, exc_info=error)
 
     async def _work(self, pool: ParsePool) -> None:
         deadline = None
@@ -151,6 +180,7 @@ class Engine:
             scheduler=self._scheduler,
             pool=pool,
             inline=self._make_inline(),
+            visits=self._visits,
             committer=self._committer,
             scope=self._scope,
             tally=self._tally,
@@ -162,7 +192,7 @@ class Engine:
         tasks.create_task(pool.open(), name="start parse processes")
         tasks.create_task(self._committer.run(), name="committer")
         tasks.create_task(self._scheduler.run(), name="scheduler")
-        tasks.create_task(self._scheduler.refill(), name="refill")
+        tasks.create_task(self._scheduler.lanes.refill(), name="refill")
         tasks.create_task(journey.parsed(), name="parsed")
         tasks.create_task(self._seeds.store(), name="seeds to frontier")
         tasks.create_task(self._read_seeds(), name="start()")
@@ -170,7 +200,13 @@ class Engine:
             tasks.create_task(journey.worker(), name=f"worker {number:02}")
 
     async def _read_seeds(self) -> None:
-        await self._seeds.read()
+        try:
+            await self._seeds.read()
+        except UsageError:
+            raise
+        except Exception as error:  # noqa: BLE001  user code: what it had yielded before is still fetched
+            self._note_user_error("start", error)
+            self.stop("start() failed")
         if self._seeds.stopped is not None:
             self.stop(self._seeds.stopped)
 
@@ -205,7 +241,11 @@ class Engine:
             self._turning.set()
 
     def _settle_refused(self, ticket: Ticket, outcome: Outcome) -> None:
-        self._committer.add(Finished(ticket, outcome))
+        """The scheduler refuses to hand it out."""
+        if ticket.id < 0:
+            self._visits.refused(ticket, outcome)
+        else:
+            self._committer.add(Finished(ticket, outcome))
 
     def _committed(self, finished: Sequence[Finished], committed: Committed) -> None:
         """A group is durable: close its tickets, wake what it made possible, and see whether this was the end."""
@@ -261,6 +301,12 @@ class Engine:
             hosts=at_hosts.lanes + at_hosts.waiting_hosts,
             held=tuple(at_hosts.held),
         )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the crawl; the others of the group fell with it."""
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ TICKET = Ticket(id=1, key=b"", host="a.example", url="https://a.example/")
 
 
 def lane(**changes: object) -> Lane:
-    made = Lane(Lease("a.example", 1), HostState(next_at=100.0, latency=0.1))
+    made = Lane("a.example", HostState(next_at=100.0, latency=0.1), Lease("a.example", 1))
     made.more = False
     for name, value in changes.items():
         setattr(made, name, value)

@@ -48,7 +48,7 @@ class Rig:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self.frontier.open()
-        tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self.scheduler.refill())]
+        tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self.scheduler.lanes.refill())]
         for _ in range(self.workers):
             self.scheduler.worker_idle()
         try:

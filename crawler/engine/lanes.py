@@ -1,0 +1,165 @@
+"""The hosts in memory: leased from the frontier, their windows read ahead of need, given back when they are empty.
+
+Memory is bounded here: so many lanes, each with so many tickets; everything else stays with the frontier. This file
+reads the frontier and decides nothing about time or order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+from crawler.clock import Clock
+from crawler.engine.lane import Lane
+from crawler.frontier.base import Frontier
+from crawler.politeness import hosts
+
+WINDOW = 32
+"""Tickets of one host held in memory: one read of the frontier serves this many requests. A request of higher priority
+that is found later overtakes all but these."""
+LOW_WATER = 8
+"""Below this the window is read ahead, so that a fast host never waits for the frontier."""
+LEASE_BATCH = 64
+MIN_LANES = 1000
+LONG_WAIT = 300.0
+"""Seconds; a host that must wait longer than this gives its place in memory to another one, if others wait."""
+
+
+class Lanes:
+    """`refill` is the one coroutine; all else returns at once. `arrange` is told of each lane that has changed."""
+
+    def __init__(
+        self, frontier: Frontier, rules: hosts.Rules, clock: Clock, *, workers: int, arrange: Callable[[Lane], None]
+    ) -> None:
+        self._frontier = frontier
+        self._rules = rules
+        self._clock = clock
+        self._arrange = arrange
+        # All mutable state: the lanes, those that need a read, how many hosts wait outside, how many may be inside.
+        self._lanes: dict[str, Lane] = {}
+        self._to_read: dict[Lane, None] = {}
+        self._waiting_hosts = 0
+        self._room = max(MIN_LANES, 2 * workers)
+        self._manners: dict[str, hosts.HostState] = {}
+        """Of hosts that only guests have asked; the frontier keeps those of all others."""
+        self._wanted = asyncio.Event()
+
+    async def refill(self) -> None:
+        """Lease hosts and read their next tickets, as long as there is need."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self._lease()
+            while self._to_read:
+                lane = next(iter(self._to_read))
+                del self._to_read[lane]
+                await self._read(lane)
+
+    def get(self, host: str) -> Lane | None:
+        return self._lanes.get(host)
+
+    def __getitem__(self, host: str) -> Lane:
+        return self._lanes[host]
+
+    def for_guest(self, host: str) -> Lane:
+        """The host's lane, or a new one that has no lease."""
+        lane = self._lanes.get(host)
+        if lane is None:
+            lane = self._lanes[host] = Lane(host, self._manners.pop(host, hosts.NEW))
+        return lane
+
+    def read_ahead(self, lane: Lane) -> None:
+        """The lane's window is getting low."""
+        if len(lane.window) < LOW_WATER and lane.more:
+            self._want(lane)
+
+    def read_first(self, lane: Lane) -> None:
+        """The lane cannot go on before the frontier has been asked: it stays off the heap until then."""
+        lane.refilling = True
+        self._want(lane)
+
+    def _want(self, lane: Lane) -> None:
+        self._to_read[lane] = None
+        self._wanted.set()
+
+    def told(self, due: dict[str, float]) -> Iterable[Lane]:
+        """The frontier has something new for these hosts, and from when on; gives their lanes."""
+        now = self._clock.now()
+        for host, when in due.items():
+            lane = self._lanes.get(host)
+            if lane is None:
+                continue
+            lane.told(at_once=when <= now, due=when)
+            yield lane
+
+    def waiting(self, hosts_outside: int) -> None:
+        """So many hosts with requests are not leased."""
+        self._waiting_hosts = hosts_outside
+        if hosts_outside and len(self._lanes) < self._room:
+            self._wanted.set()
+
+    def grow(self) -> None:
+        """A worker is free and no lane is ready: more hosts must be in memory (BUbiNG's rule)."""
+        if self._waiting_hosts and len(self._lanes) >= self._room:
+            self._room += LEASE_BATCH
+            self._wanted.set()
+
+    async def _lease(self) -> None:
+        room = self._room - len(self._lanes)
+        if not self._waiting_hosts or room <= 0:
+            return
+        leases = await self._frontier.lease(self._clock.now(), min(room, LEASE_BATCH))
+        self._waiting_hosts = max(0, self._waiting_hosts - len(leases))
+        for lease in leases:
+            lane = self._lanes.get(lease.host)
+            if lane is None:
+                state = self._rules.resumed(hosts.decode(lease.state), lease.last_sent)
+                lane = self._lanes[lease.host] = Lane(lease.host, state, lease)
+            else:  # it was here for guests: what they have just learnt of the host stands
+                lane.lease, lane.more = lease, True
+            self.read_first(lane)
+        if leases and self._waiting_hosts:
+            self._wanted.set()
+
+    async def _read(self, lane: Lane) -> None:
+        """Fill the lane's window; give the host back if there is nothing to wait for."""
+        now = self._clock.now()
+        if lane.lease is not None:
+            lane.begin_read()
+            peeked = await self._frontier.peek(lane.lease, now, WINDOW - len(lane.window))
+            lane.window.extend(peeked.tickets)
+            lane.told(at_once=peeked.more, due=peeked.next_due)
+        lane.refilling = False
+        if lane.idle or self._waits_long(lane, now):
+            await self._give_back(lane)
+        else:
+            self._arrange(lane)
+
+    def _waits_long(self, lane: Lane, now: float) -> bool:
+        if lane.open or lane.guests or not self._waiting_hosts or len(self._lanes) < self._room:
+            return False
+        when = lane.ready_at(self._rules)
+        return when is not None and when - now > LONG_WAIT
+
+    async def _give_back(self, lane: Lane) -> None:
+        lane.entry = None
+        del self._lanes[lane.host]
+        if lane.lease is None:
+            self._manners[lane.host] = lane.state
+            return
+        await self._frontier.release(lane.lease, hosts.encode(lane.state), lane.state.next_at)
+        self.waiting(self._frontier.statistics().idle_hosts)
+
+    @property
+    def outside(self) -> int:
+        """Hosts with requests that are not in memory."""
+        return self._waiting_hosts
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def __repr__(self) -> str:
+        return f"<Lanes {len(self._lanes)} of {self._room}, {self._waiting_hosts} hosts outside>"
