@@ -63,7 +63,7 @@ def declared_encoding(body: bytes, content_type: ContentType | None) -> str | No
         named = name_of(content_type.parameters.get("charset", ""))
         if named is not None:
             return named
-        if not _has_markup(content_type.essence):
+        if not has_markup(content_type.essence):
             return None
     return prescan(body)
 
@@ -100,6 +100,11 @@ def name_of(label: str) -> str | None:
     return None if known is None else str(known.name)
 
 
+def has_markup(essence: str) -> bool:
+    """Whether a type's documents have tags. A `<meta>` inside JSON or plain text is just text."""
+    return "html" in essence or "xml" in essence or essence == "application/octet-stream"
+
+
 def encode_query(query: str, encoding: str) -> str:
     """The query of a link as a form or link of a page in that encoding sends it: percent-encoded (URL standard §1.3).
 
@@ -131,11 +136,6 @@ def _late_encoding(body: bytes) -> str | None:
     if len(body) <= PRESCAN_BYTES or b"charset" not in body[:HEAD_BYTES].lower():
         return None
     return _meta_encoding(body[:HEAD_BYTES], to_head=True)
-
-
-def _has_markup(essence: str) -> bool:
-    """Whether a declaration may stand in such a document: a `<meta>` inside JSON or plain text is just text."""
-    return "html" in essence or "xml" in essence or essence == "application/octet-stream"
 
 
 def _xml_encoding(head: bytes) -> str | None:

@@ -1,26 +1,48 @@
-"""`Response`: one fetched page, as a callback sees it.
+"""`Response`: one fetched page, as a callback sees it, and the requests that its links become.
 
-Built once per page in the process that runs the callback. Everything beyond what came over the wire (text, document
-tree, headers as a mapping, the request) is worked out when it is first asked for, because most callbacks ask for
-little. It imports no HTTP client: the bytes have been got long before.
+Built once per page in the process that runs the callback. Whatever goes beyond what came over the wire (text, document,
+headers as a mapping, the request, the base of links) is worked out when it is first asked for and then kept, because
+most callbacks ask for little. It knows no HTTP client: the bytes have been got long before.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from crawler.spider import url as urls
-from crawler.spider.request import Callback, Request, request_of
+from crawler.spider.content_type import ContentType, of_fields
+from crawler.spider.encoding import UTF_8, decode, encoding_of, has_markup
+from crawler.spider.request import Callback, Request, callback_name, normal_request, request_of
+from crawler.spider.selector import Document, Selector, SelectorList
 from crawler.spider.travel import NO_BYTES
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Link(NamedTuple):
+    """A link that a page offers, as LinkExtractor gives it; `follow` takes it."""
+
+    url: str
+    """Absolute and normalised, without its fragment."""
+    text: str = ""
+    fragment: str = ""
+    nofollow: bool = False
+    """The page asks crawlers not to follow it (`rel=nofollow`)."""
 
 
 class Response:
-    """A page: its `url`, `status`, `headers` and `body`, and ways to read it."""
+    """A page: `url`, `status`, `headers`, `body`; `text`, `json()`, `css()`, `xpath()`; `follow()`, `follow_all()`.
+
+    body: bytes, inflated. request: what was asked for; `cb_kwargs` are its arguments for the callback. depth: links
+    from a start URL. flags: notes of the fetch, such as "dataloss". hops: the URLs that redirected here, oldest first.
+    referrer: the page that asked for it, "" for a start URL.
+    """
 
     def __init__(
         self,
@@ -45,40 +67,183 @@ class Response:
         self.hops = hops
         self.referrer = referrer
         self._raw_headers = tuple(headers)
-        self._given = request
+        self._request = request
         self._details = details
         self._priority = priority
 
-    @cached_property
+    @property
     def request(self) -> Request:
-        return self._given or request_of(self.url, self._details, self._priority)
+        """The request that this answers."""
+        if self._request is None:
+            self._request = request_of(self.url, self._details, self._priority)
+        return self._request
 
     @property
     def cb_kwargs(self) -> dict[str, Any]:
+        """The arguments that the request gave its callback."""
         return self.request.cb_kwargs
 
     @cached_property
     def headers(self) -> CIMultiDictProxy[str]:
+        """The header fields by name in any case, in order; `getall` for those that came more than once."""
         return CIMultiDictProxy(
-            CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._raw_headers)
+            CIMultiDict((_field_text(name), _field_text(value)) for name, value in self._raw_headers)
         )
 
     @cached_property
+    def encoding(self) -> str:
+        """The encoding's name in the Encoding standard, decided as browsers do; "utf-8" if in doubt."""
+        return encoding_of(self.body, self._content_type)
+
+    @cached_property
     def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
+        """The body as text; what is not valid in its encoding is U+FFFD."""
+        return decode(self.body, self.encoding)
 
     def json(self) -> Any:
-        return msgspec.json.decode(self.body)
+        """The body as JSON; the same object each time. Raises ValueError if it is none."""
+        return self._json
+
+    @cached_property
+    def selector(self) -> Selector:
+        """The root element of the document."""
+        # The parser wants UTF-8: most pages go in as they came.
+        markup = self.body.removeprefix(_BOM) if self.encoding == UTF_8 else self.text
+        kind = "xml" if self._is_xml else "html"
+        return Document(markup, text=lambda: self.text, kind=kind).selector
+
+    def prepare(self) -> None:
+        """Parse the document now, if the page is one. For the framework: on a loop's behalf, in a thread."""
+        if self._content_type is None or has_markup(self._content_type.essence):
+            _ = self.selector
+
+    def css(self, query: str) -> SelectorList:
+        """What a CSS query matches, with parsel's `::text` and `::attr(name)`. Raises BadSelector, a ValueError."""
+        return self.selector.css(query)
+
+    def xpath(self, query: str, **variables: Any) -> Any:
+        """What an XPath query matches, as parsel's SelectorList. Raises UsageError without `crawler[xpath]`."""
+        return self.selector.xpath(query, **variables)
 
     def urljoin(self, reference: str) -> str:
-        return urls.join(self.url, reference)
+        """What a link on this page means: absolute, normalised, by its `<base href>`. Raises ValueError if not http."""
+        return urls.join(self._base, reference, UTF_8 if reference.isascii() else self.encoding)
 
-    def follow(self, url: str, callback: Callback | None = None, **arguments: Any) -> Request:
-        return Request(self.urljoin(url), callback, **arguments)
+    def follow(self, url: str | Selector | Link | Any, callback: Callback | None = None, **arguments: Any) -> Request:
+        """A request for a link of this page: text, a Selector of `a`, `area`, `link` or `::attr(href)`, or a Link.
 
-    def follow_all(self, urls: Iterable[str], callback: Callback | None = None, **arguments: Any) -> Iterator[Request]:
-        for url in urls:
-            yield self.follow(url, callback, **arguments)
+        callback and arguments as for Request. Raises ValueError for what is no link to an http(s) URL.
+        """
+        reference = _reference(url)
+        if reference is None:
+            raise ValueError(f"follow() takes a link, not {str(url)[:80]!r}: select an <a href>, or ::attr(href)")
+        target = self.urljoin(reference)
+        if arguments:
+            return Request(target, callback, **arguments)
+        return normal_request(target, callback_name(callback, "callback") or "parse")
+
+    def follow_all(
+        self,
+        urls: Iterable[str | Selector | Link | Any] | None = None,
+        callback: Callback | None = None,
+        *,
+        css: str | None = None,
+        xpath: str | None = None,
+        **arguments: Any,
+    ) -> Iterator[Request]:
+        """A request for each link among `urls`, or among what a `css` or `xpath` query matches.
+
+        What is no link to an http(s) URL (an anchor without href, `mailto:`) is passed over. Raises TypeError at once
+        for a bare string or anything but exactly one source.
+        """
+        if isinstance(urls, str):
+            raise TypeError(f"follow_all({urls!r}): a string is not a list of links; did you mean css={urls!r}?")
+        if sum(source is not None for source in (urls, css, xpath)) != 1:
+            raise TypeError("follow_all() takes exactly one of urls, css and xpath")
+        if css is not None:
+            urls = self.css(css)
+        elif xpath is not None:
+            urls = self.xpath(xpath)
+        assert urls is not None  # noqa: S101  exactly one source is given
+        return self._follow_each(urls, callback, arguments)
+
+    def _follow_each(
+        self, links: Iterable[Any], callback: Callback | None, arguments: dict[str, Any]
+    ) -> Iterator[Request]:
+        name = callback_name(callback, "callback") or "parse"
+        for link in links:
+            reference = _reference(link)
+            if reference is None:
+                continue
+            try:
+                target = self.urljoin(reference)
+            except urls.BadURL:
+                continue
+            yield Request(target, name, **arguments) if arguments else normal_request(target, name)
+
+    @cached_property
+    def _content_type(self) -> ContentType | None:
+        return of_fields(
+            tuple(_field_text(value) for name, value in self._raw_headers if name.lower() == b"content-type")
+        )
+
+    @property
+    def _is_xml(self) -> bool:
+        essence = self._content_type.essence if self._content_type is not None else ""
+        return essence.endswith(("/xml", "+xml")) and essence != "application/xhtml+xml"
+
+    @cached_property
+    def _json(self) -> Any:
+        if self.body.startswith(b"\xef\xbb\xbf") or self.encoding != UTF_8:
+            body: bytes | str = self.text
+        else:
+            body = self.body
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeError):
+            pass
+        try:
+            return json.loads(self.text)  # NaN, lone surrogates: not JSON, but sent
+        except (ValueError, RecursionError) as bad:
+            raise ValueError(f"the body of {self.url} is not JSON: {bad}") from None
+
+    @cached_property
+    def _base(self) -> str:
+        """What links are relative to: the first `<base href>` if it is http(s) (HTML §4.2.3), else the page's URL."""
+        page = urls.normalise(self.url)
+        if self.encoding == UTF_8 and b"<base" not in self.body.lower():
+            return page
+        href = self.css("base[href]").attrib.get("href")
+        if href is None:
+            return page
+        try:
+            return urls.join(page, href, self.encoding)
+        except urls.BadURL:
+            return page
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.url}>"
+
+
+def _reference(link: Any) -> str | None:
+    """The text of a link, whatever holds it; None if nothing does. parsel's selectors come from `xpath()`."""
+    if isinstance(link, str):
+        return link
+    if isinstance(link, Selector):
+        return link.href
+    if isinstance(link, Link):
+        return link.url
+    root = getattr(link, "root", link)
+    if isinstance(root, str):
+        return root
+    if not hasattr(root, "tag"):
+        raise TypeError(f"a link is a string, a Selector or a Link, not {type(link).__name__}")
+    return root.get("href") if root.tag in ("a", "area", "link") else None
+
+
+def _field_text(field: bytes) -> str:
+    """UTF-8 if it is, else latin-1, which HTTP once meant: never a lone surrogate, which no sink could write."""
+    try:
+        return field.decode()
+    except UnicodeDecodeError:
+        return field.decode("latin-1")
