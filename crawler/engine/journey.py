@@ -19,6 +19,7 @@ import msgspec
 from crawler.clock import Clock
 from crawler.config import FetchConfig
 from crawler.engine.committer import Committer
+from crawler.engine.pressure import Pressure
 from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.tally import Tally
@@ -27,7 +28,7 @@ from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted
 from crawler.fetch import retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import Drop, is_spider_fault
-from crawler.parse.inline import Inline
+from crawler.parse.inline import MAX_CALLBACKS, Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import home_of
 from crawler.politeness import robots
@@ -79,6 +80,7 @@ class Journey:
         committer: Committer,
         scope: Scope,
         tally: Tally,
+        pressure: Pressure,
         tasks: asyncio.TaskGroup,
         clock: Clock,
         bus: Bus,
@@ -93,12 +95,14 @@ class Journey:
         self._committer = committer
         self._scope = scope
         self._tally = tally
+        self._pressure = pressure
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
         self._random = random.Random()
         self._has_hook = type(spider).process_request is not Spider.process_request
         self._async_names: dict[str, bool] = {}
+        self._callbacks = 0
         self.stop: str | None = None
         """Why the spider asked to stop, if it did."""
 
@@ -233,11 +237,17 @@ class Journey:
         if not run_here:
             await self._pool.submit(job, Open(ticket, outcome))
             return
-        await self._inline.room()
+        self._callbacks += 1
+        if self._callbacks >= MAX_CALLBACKS:
+            self._pressure.hold("callbacks")  # the worker must not wait here: a callback may be waiting for a worker
         self._tasks.create_task(self._run_here(job, Open(ticket, outcome)), name=f"callback {callback} {ticket.url}")
 
     async def _run_here(self, job: Job, open_: Open) -> None:
-        answer = await self._inline.run(job, list(self._scope.domains) if self._scope.domains is not None else None)
+        await self._inline.room()
+        answer = await self._inline.run(job)
+        self._callbacks -= 1
+        if self._callbacks < MAX_CALLBACKS:
+            self._pressure.free("callbacks")
         self._take_answer(open_, answer)
 
     async def parsed(self) -> None:

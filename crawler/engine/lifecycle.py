@@ -30,12 +30,14 @@ from crawler.errors import SpiderError, UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
 from crawler.frontier.base import Committed, Frontier
-from crawler.parse.inline import Inline
+from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import home_of
 from crawler.politeness import robots
 from crawler.spider import blame
-from crawler.spider.base import Spider
+from crawler.spider.base import Spider, bind_fetch
+from crawler.spider.request import Request
+from crawler.spider.response import Response
 from crawler.spider.travel import Finished, Outcome, Ticket
 
 COMMIT_GRACE = 1.5
@@ -173,22 +175,26 @@ class Engine:
                 deadline.cancel()
 
     def _start(self, pool: ParsePool, tasks: asyncio.TaskGroup) -> None:
+        inline = self._make_inline()
+        bind_fetch(self._spider, self._visit)
         self._journey = journey = Journey(
             spider=self._spider,
             config=self._config.fetch,
             fetcher=self._fetcher,
             scheduler=self._scheduler,
             pool=pool,
-            inline=self._make_inline(),
+            inline=inline,
             visits=self._visits,
             committer=self._committer,
             scope=self._scope,
             tally=self._tally,
+            pressure=self._pressure,
             tasks=tasks,
             clock=self._clock,
             bus=self._bus,
         )
         self._scope.on_widened(pool.widen)
+        self._scope.on_widened(inline.widen)
         tasks.create_task(pool.open(), name="start parse processes")
         tasks.create_task(self._committer.run(), name="committer")
         tasks.create_task(self._scheduler.run(), name="scheduler")
@@ -198,6 +204,11 @@ class Engine:
         tasks.create_task(self._read_seeds(), name="start()")
         for number in range(self._config.crawl.concurrency):
             tasks.create_task(journey.worker(), name=f"worker {number:02}")
+
+    async def _visit(self, request: Request) -> Response:
+        """`self.fetch`. The wait for a turn is the crawl's, not the callback's own time."""
+        async with not_counted():
+            return await self._visits.fetch(request)
 
     async def _read_seeds(self) -> None:
         try:

@@ -39,7 +39,11 @@ class Stats:
         self._counts: dict[str, float] = {}
 
     def add(self, name: str, n: float = 1) -> None:
-        """Add `n` to the counter `name`; it starts at 0."""
+        """Add `n` to the counter `name`; it starts at 0. Raises TypeError for what is no number or no name."""
+        if not isinstance(name, str):
+            raise TypeError(f"stats.add takes the counter's name, not {name!r}")
+        if type(n) not in (int, float):  # a Decimal or a numpy number could not travel
+            n = float(n)
         counts = _page_counts.get()
         if counts is None:
             counts = self._counts
@@ -119,7 +123,7 @@ class Spider:
         """Runs once at the end, however the crawl ended, unless `opened` failed."""
 
     async def process_request(self, request: Request) -> Request | None:
-        """Runs before each request is sent: return it, a changed one, or None to drop it. Costs nothing if not written."""
+        """Runs before each request is sent: return it, a changed one, or None to drop it. Not written: costs nothing."""
         return request
 
     async def fetch(self, request: Request) -> Response:
@@ -133,6 +137,11 @@ class Spider:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def bind_fetch(spider: Spider, fetch: Fetch | None) -> None:
+    """Give the spider its `self.fetch` for as long as the crawl runs."""
+    spider._fetch = fetch  # noqa: SLF001
 
 
 def check_spider(spider: Spider) -> None:
