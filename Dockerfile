@@ -7,7 +7,7 @@ COPY crawler crawler
 RUN python -m pip wheel --quiet --no-cache-dir --wheel-dir /wheels . \
  && python -m venv /opt/crawler \
  && /opt/crawler/bin/python -m pip install --quiet --no-cache-dir --no-index --find-links /wheels crawler \
- && /opt/crawler/bin/python -m pip uninstall --quiet --yes pip
+ && /opt/crawler/bin/python -m pip uninstall --quiet --yes setuptools pip
 
 FROM python:3.13-slim
 COPY --from=build /opt/crawler /opt/crawler

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.errors import CrawlerError, DropItem, StopCrawl
 from crawler.spider.base import Spider
+from crawler.spider.failure import FailedRequest
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.travel import Failure
@@ -21,6 +22,7 @@ __all__ = [
     "CrawlResult",
     "CrawlerError",
     "DropItem",
+    "FailedRequest",
     "Failure",
     "Request",
     "Response",
