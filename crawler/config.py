@@ -15,6 +15,10 @@ Seconds = Annotated[float, Meta(gt=0)]
 SecondsOrZero = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 CountOrZero = Annotated[int, Meta(ge=0)]
+# What goes into a header must not be able to end it.
+Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z", title="text in one line")]
+HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", title="a token")]  # RFC 9110, section 5.6.2
+Agent = Annotated[str, Meta(pattern=r"^[A-Za-z_-][ -~]*\Z", title='a product such as "mybot/1.0"')]
 MIB = 1024 * 1024
 
 
@@ -34,6 +38,10 @@ class CrawlConfig(Section, frozen=True):
     max_time: Annotated[Seconds | None, _means("stop after this many seconds")] = None
     grace: Annotated[SecondsOrZero, _means("seconds that a stop may take to finish what is under way")] = 8.0
     jobs: Annotated[str, _means("folder for jobs and items, relative to the project")] = ".crawler"
+    loop: Annotated[
+        Literal["auto", "uvloop", "asyncio"],
+        _means("event loop of the command line; auto: uvloop where it is installed"),
+    ] = "auto"
 
 
 class PolitenessConfig(Section, frozen=True):
@@ -41,44 +49,78 @@ class PolitenessConfig(Section, frozen=True):
         Literal["auto"] | SecondsOrZero,
         _means("seconds between requests to one host; auto follows its response time"),
     ] = "auto"
-    max_delay: Annotated[
-        Seconds, _means("the longest delay that auto or Crawl-delay may reach, in seconds")
-    ] = 30.0
+    max_delay: Annotated[Seconds, _means("the longest delay that auto or Crawl-delay may reach, in seconds")] = 30.0
     per_host: Annotated[Count, _means("requests under way at once to one host")] = 4
     robots: Annotated[bool, _means("obey robots.txt")] = True
     max_rate: Annotated[Seconds | None, _means("requests per second over all hosts")] = None
-    contact: Annotated[str, _means("URL or e-mail address of who runs the crawl, sent in the User-Agent")] = (
-        ""
-    )
+    contact: Annotated[Line, _means("URL or e-mail address of who runs the crawl, sent in the User-Agent")] = ""
 
 
 class FetchConfig(Section, frozen=True):
     total_timeout: Annotated[Seconds, _means("seconds for a whole fetch, body included")] = 180.0
     connect_timeout: Annotated[Seconds, _means("seconds to get a connection: name, TCP and TLS")] = 15.0
-    first_byte_timeout: Annotated[
-        Seconds, _means("seconds from the request to the first byte of the answer")
-    ] = 60.0
+    first_byte_timeout: Annotated[Seconds, _means("seconds from the request to the first byte of the answer")] = 60.0
     idle_timeout: Annotated[Seconds, _means("seconds of silence within a body")] = 30.0
     min_rate: Annotated[CountOrZero, _means("bytes per second below which a body is given up; 0: any")] = 64
     max_body: Annotated[Count, _means("bytes of a body, inflated, beyond which a page fails")] = 32 * MIB
     max_redirects: Annotated[CountOrZero, _means("redirects in a row before a page fails")] = 10
     retries: Annotated[CountOrZero, _means("further attempts after one that may succeed later")] = 2
-    user_agent: Annotated[
-        str, _means("product token and version sent to servers and matched in robots.txt")
-    ] = "crawler/0.1"
-    headers: Annotated[dict[str, str], _means("headers sent with every request")] = {}
+    user_agent: Annotated[Agent, _means("product token and version sent to servers and matched in robots.txt")] = (
+        "crawler/0.1"
+    )
+    headers: Annotated[dict[HeaderName, Line], _means("headers sent with every request")] = {}
     ca_file: Annotated[str, _means("file of further certificate authorities to trust (PEM)")] = ""
+    insecure_hosts: Annotated[
+        tuple[str, ...], _means("hosts (name, or name:port) whose certificates are not verified")
+    ] = ()
     allow_private: Annotated[bool, _means("connect to private addresses that no start URL names")] = False
+    cookies: Annotated[bool, _means("keep cookies and send them back, in one jar per session")] = True
+    auth: Annotated[
+        dict[str, str], _means('"user:password" by host (name, or name:port), sent as Basic authorization')
+    ] = {}
+    proxies: Annotated[
+        tuple[str, ...], _means("proxies, used in turn: http://user:password@host:port; a session keeps to one")
+    ] = ()
+    accept: Annotated[
+        tuple[str, ...], _means("content types that reach a callback; text/*, *+xml and * are patterns")
+    ] = (
+        "text/*",
+        "*+xml",
+        "*+json",
+        "application/xml",
+        "application/json",
+        "application/javascript",
+        "application/x-javascript",
+        "application/x-ndjson",
+        "application/jsonl",
+        "application/yaml",
+    )
+    fail_on_dataloss: Annotated[
+        bool, _means("a body that ended early fails; no: its page carries the flag dataloss")
+    ] = True
+    memory: Annotated[Count, _means("bytes of bodies under way, over all fetches, beyond which reading waits")] = (
+        256 * MIB
+    )
+    spool_above: Annotated[Count, _means("bytes of a body beyond which it is kept in a file")] = MIB
+    cache: Annotated[
+        Literal["off", "dev"], _means("dev: keep every answer on disk and replay it without asking the site again")
+    ] = "off"
+    cache_size: Annotated[Count, _means("bytes of the cache on disk; the oldest answers go first")] = 1024 * MIB
 
 
 class ParseConfig(Section, frozen=True):
     processes: Annotated[
         CountOrZero | None,
-        _means("parse processes; 0: callbacks run in the main one; none: cores − 1, at least 1"),
+        _means("parse processes; 0: callbacks run in the main one; none: cores - 1, at least 1"),
     ] = None
     timeout: Annotated[Seconds, _means("seconds a callback may take for one page before it is killed")] = 30.0
     max_items: Annotated[Count, _means("items one page may yield")] = 1_000_000
     max_links: Annotated[Count, _means("requests one page may yield")] = 200_000
+    memory_limit: Annotated[
+        Count | None, _means("bytes of memory a parse process may use before its page fails; none: no limit")
+    ] = 2048 * MIB
+    recycle_pages: Annotated[Count, _means("pages after which a parse process is replaced by a new one")] = 20_000
+    recycle_growth: Annotated[Count, _means("bytes of growth after which a parse process is replaced")] = 256 * MIB
 
 
 class FrontierConfig(Section, frozen=True):
