@@ -6,12 +6,13 @@
     │   ├── SpiderError         a spider's file or class: names file and line
     │   └── OutputError         an output that cannot be written where it was asked for
     ├── JobError                a job's folder is in use, damaged, or out of space         (exit 3)
-    └── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
+    ├── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
+    └── FetchError              a callback awaited `self.fetch`, and no page came          (caught, or that page fails)
 
     StopCrawl, DropItem         not errors, and outside the tree: what a spider or a step raises to say so
 
-The web's faults never appear here: a time-out or a 503 is a value, `travel.Failure`. What a foreign library raises
-is translated at the door of the room that uses it and travels no further.
+The web's faults are values, `travel.Failure`; only who awaits a page gets one as an exception, `FetchError`. What a
+foreign library raises is translated at the door of the room that uses it and travels no further.
 """
 
 from __future__ import annotations
@@ -52,10 +53,13 @@ class FetchError(CrawlerError):
     """`self.fetch` got no answer. `kind` is a failure kind or a drop reason."""
 
     def __init__(self, url: str, kind: str, detail: str) -> None:
-        super().__init__(f"{url}: {kind}: {detail}" if detail else f"{url}: {kind}")
+        super().__init__(url, kind, detail)  # the arguments themselves, or it could not be unpickled
         self.url = url
         self.kind = kind
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.kind}: {self.detail}" if self.detail else f"{self.url}: {self.kind}"
 
 
 class StopCrawl(Exception):

@@ -84,7 +84,7 @@ class FetchEnded(Event, frozen=True):
 
 
 class TicketEnded(Event, frozen=True):
-    """A ticket has its outcome, durably. `outcome` is the outcome's tag, `reason` the kind or why, `detail` in words."""
+    """A ticket has its outcome, durably. `outcome` is its tag, `reason` the kind or why, `detail` in words."""
 
     ticket: int
     url: str
@@ -132,7 +132,7 @@ class Bus:
 
     def on(self, kind: type[E], listener: Callable[[E], None]) -> None:
         """Call `listener` with every event of this kind from now on."""
-        self._listeners.setdefault(kind, []).append(listener)
+        self._listeners[kind] = [*self._listeners.get(kind, ()), listener]  # a new list: emit() may be walking the old
 
     def wants(self, kind: type[Event]) -> bool:
         """Whether anybody listens; for arguments that are dear to compute."""
