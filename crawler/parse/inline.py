@@ -1,0 +1,118 @@
+"""`async def` callbacks, on the event loop: bounded in number and in time, for those who must await something.
+
+The same `Job` in and `Answer` out as in a parse process. The document tree is built in a thread, under the callback's
+deadline, so that a large page does not stop the loop. The deadline counts the callback's own time: what it waits for
+its turn inside `self.fetch` is the crawl's (`not_counted`). A callback that blocks the loop cannot be stopped from
+here; naming it is the watchdog's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
+
+from crawler.config import ParseConfig
+from crawler.errors import CallbackError, StopCrawl
+from crawler.parse.work import Call, Setup, Work, answer_of, harvest_all
+from crawler.spider import blame
+from crawler.spider.base import Spider, counting
+from crawler.spider.harvest import Harvest
+from crawler.spider.response import Response
+from crawler.spider.travel import Answer, Job, Trouble
+
+MAX_CALLBACKS = 64
+"""Async callbacks under way at once; each holds a page and perhaps its document tree."""
+_deadline: ContextVar[asyncio.Timeout | None] = ContextVar("deadline", default=None)
+
+
+class Inline:
+    """Runs async callbacks: take a place with `await room()`, then `run` gives it back at its end."""
+
+    def __init__(self, spider: Spider, config: ParseConfig, setup: Setup, limit: int = MAX_CALLBACKS) -> None:
+        self._work = Work(spider, setup)
+        self._timeout = config.timeout
+        self._limit = limit
+        self._places = asyncio.Semaphore(limit)
+        self.running = 0
+
+    async def room(self) -> None:
+        """Wait until one callback more may run."""
+        await self._places.acquire()
+
+    async def run(self, job: Job, domains: Sequence[str] | None) -> Answer:
+        """Run the job's callback to its end, under the scope as it is now.
+
+        Raises nothing of the callback's own; a cancellation from outside goes through.
+        """
+        self.running += 1
+        try:
+            with counting() as counters:
+                return await self._run(job, self._work.harvest(job, domains), counters)
+        finally:
+            self.running -= 1
+            self._places.release()
+
+    async def _run(self, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
+        call = Call(self._work.spider, job)
+        deadline = asyncio.timeout(self._timeout)
+        token = _deadline.set(deadline)
+        try:
+            async with deadline:
+                await self._call(call, harvest)
+        except TimeoutError as late:
+            if deadline.expired():
+                return answer_of(job, None, counters, trouble=self._too_late(call, late))
+            return answer_of(job, None, counters, trouble=call.trouble(late, self._work.home))
+        except StopCrawl as stop:
+            return answer_of(job, harvest, counters, stop=stop.why)
+        except Exception as error:  # noqa: BLE001  user code: whatever it raises fails its page only
+            return answer_of(job, None, counters, trouble=call.trouble(error, self._work.home))
+        finally:
+            _deadline.reset(token)
+        return answer_of(job, harvest, counters)
+
+    async def _call(self, call: Call, harvest: Harvest) -> None:
+        argument = call.argument()
+        if isinstance(argument, Response):
+            await asyncio.to_thread(argument.prepare)
+        result = call.begin(argument)
+        try:
+            if inspect.isasyncgen(result):
+                async with contextlib.aclosing(result) as things:
+                    async for thing in things:
+                        try:
+                            harvest.take(thing)
+                        except CallbackError:
+                            call.note_place()
+                            raise
+            else:
+                harvest_all(harvest, await result if inspect.isawaitable(result) else result)
+        except SystemExit as error:
+            raise RuntimeError("the callback called sys.exit()") from error
+
+    def _too_late(self, call: Call, late: TimeoutError) -> Trouble:
+        cause = late.__cause__ or late
+        where = blame.own_line(cause, self._work.home) or blame.where_defined(call.callback)
+        return Trouble("parse-timeout", f"longer than parse.timeout = {self._timeout:g} s", where)
+
+    def __repr__(self) -> str:
+        return f"<Inline {self.running}/{self._limit} callbacks>"
+
+
+@contextlib.asynccontextmanager
+async def not_counted() -> AsyncIterator[None]:
+    """What is awaited in here does not count towards the callback's deadline, if one is running in this context."""
+    deadline = _deadline.get()
+    if deadline is None or deadline.expired() or (when := deadline.when()) is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    left = when - loop.time()
+    deadline.reschedule(None)
+    try:
+        yield
+    finally:
+        deadline.reschedule(loop.time() + left)

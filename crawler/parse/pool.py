@@ -1,0 +1,384 @@
+"""The parse pool: pages in, answers out, in whatever order they are ready; nothing a callback does harms another page.
+
+    submit ──► waiting ──► a process (a batch before it, the first at work) ──► answers ──► results
+                  ▲                      │ too long: killed, named, page failed
+                  └── the rest of its ───┤ died: page once more, alone; then failed
+                      batch comes back   └ slow: what is behind it goes to others
+
+A page gets exactly one answer, whoever runs it: the first counts. The pool knows jobs and answers, not tickets, and
+decides nothing about fetching again. Its decisions are in `policy.py`, its processes in `staff.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from crawler.config import ParseConfig
+from crawler.events import Bus, ParseKilled
+from crawler.parse import logs, policy, wire
+from crawler.parse.process import Death
+from crawler.parse.replica import copy_attributes
+from crawler.parse.room import Room
+from crawler.parse.staff import Hooks, Staff, Worker
+from crawler.parse.work import Setup, Work
+from crawler.spider import blame
+from crawler.spider.base import Spider
+from crawler.spider.load import SpiderRef
+from crawler.spider.travel import Answer, Job, Trouble
+
+MAX_DEATHS = 3
+"""Processes that may die with a page merely waiting in them before the page itself is given up."""
+log = logging.getLogger("crawler.parse")
+
+
+class Entry:
+    """A page in the pool, from `submit` to its one answer."""
+
+    __slots__ = ("alone", "deaths", "file", "holder", "job", "size", "token")
+
+    def __init__(self, job: Job, token: object, size: int, file: int) -> None:
+        self.job = job
+        self.token = token
+        self.size = size
+        self.file = file
+        """Descriptor of the file that holds the body; -1: the job holds it."""
+        self.alone = False
+        """A process has died under it: it runs once more, with nothing beside it."""
+        self.deaths = 0
+        self.holder: Worker | None = None
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """A look at the pool. `pages` and `bytes`: taken in and not yet handed out again."""
+
+    pages: int
+    bytes: int
+    waiting: int
+    running: int
+    processes: int
+    kills: int
+    deaths: int
+    recycled: int
+
+
+class ParsePool:
+    """Runs `def` callbacks in processes; with no reference to the spider (or `processes = 0`) in this one.
+
+    `open` it, call `submit` from as many tasks as you like and `results` from one, then `close`. All of it on one
+    event loop.
+    """
+
+    def __init__(
+        self, reference: SpiderRef | None, spider: Spider, config: ParseConfig, setup: Setup, bus: Bus
+    ) -> None:
+        self._reference = reference
+        self._spider = spider
+        self._config = config
+        self._setup = setup
+        self._bus = bus
+        self._replay = logs.Replay()
+        wanted = config.processes if config.processes is not None else max(1, (os.cpu_count() or 2) - 1)
+        size = wanted if reference is not None else 0
+        self._here = None if size else Work(spider, setup)
+        hooks = Hooks(self._feed, self._take_answers, self._take_back, self._bury, self._arrive)
+        self._staff = Staff(
+            size, self._make_start, hooks, config.timeout, (config.recycle_pages, config.recycle_growth)
+        )
+        # All mutable state: pages by where they are, the scope so far, and who waits for answers.
+        self._room = Room(policy.QUEUE_PAGES * max(1, size), policy.QUEUE_BYTES)
+        self._serial = 0
+        self._open: dict[int, Entry] = {}
+        self._waiting: deque[Entry] = deque()
+        self._answers: list[tuple[Entry, Answer]] = []
+        self._domains = None if setup.domains is None else list(setup.domains)
+        self._arrival: asyncio.Future[None] | None = None
+        self._closing = False
+
+    # ---- what the engine calls -----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Start the first process and wait until it has loaded the spider; more are started as pages wait.
+
+        Raises SpiderError, naming file and line, if the spider cannot be loaded over there.
+        """
+        if self._here is None:
+            self._staff.more()
+            await self._staff.wait_ready()
+
+    async def submit(self, job: Job, token: object) -> None:
+        """Take a page in; waits only for room. Its answer comes from `results`, with `token`.
+
+        `job.serial` is overwritten: the pool numbers pages itself. Raises RuntimeError once the pool is closed.
+        """
+        size = len(job.body)
+        if self._closing:
+            raise RuntimeError("the parse pool is closed")
+        await self._room.enter(size)
+        try:
+            file = await self._spool(job)
+        except BaseException:
+            self._room.leave(size)
+            raise
+        self._serial += 1
+        job.serial = self._serial
+        entry = Entry(job, token, size, file)
+        self._open[job.serial] = entry
+        self._waiting.append(entry)
+        if self._here is None:
+            self._feed()
+        else:
+            self._arrive()
+
+    async def results(self) -> list[tuple[object, Answer]]:
+        """The next answers, at least one; an empty list once the pool is closed and all have been handed out.
+
+        For one task. Raises SpiderError if the spider's file, loaded once, cannot be loaded any more.
+        """
+        while not self._answers:
+            if self._here is not None and self._waiting:
+                await self._run_here(self._here)
+                continue
+            if self._staff.broken is not None:
+                raise self._staff.broken
+            if self._closing:
+                return []
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        answers, self._answers = self._answers, []
+        for entry, _ in answers:
+            self._room.leave(entry.size)
+        return [(entry.token, answer) for entry, answer in answers]
+
+    def widen(self, domain: str) -> None:
+        """The scope has grown by a domain, for all pages that are submitted from now on."""
+        if self._domains is None or domain in self._domains:
+            return
+        self._domains.append(domain)
+        if self._here is not None:
+            self._here.widen(domain)
+        for worker in self._staff.workers:
+            worker.process.send(wire.Widen(domain))
+
+    async def close(self, grace: float) -> None:
+        """Finish what has been taken in, for at most `grace` seconds, then end every process. Idempotent.
+
+        `results` may go on meanwhile. Pages that are not done by then get no answer. Afterwards no process, thread or
+        descriptor is left, also if this is cancelled.
+        """
+        try:
+            if grace > 0 and self._here is None:
+                await self._staff.idle_within(grace, lambda: not self._open)
+        finally:
+            self._closing = True
+            self._room.shut()
+            await self._staff.close()
+            for entry in self._open.values():
+                _close_file(entry)
+            self._open.clear()
+            self._waiting.clear()
+            self._arrive()
+
+    def statistics(self) -> Statistics:
+        staff = self._staff
+        return Statistics(
+            pages=self._room.pages,
+            bytes=self._room.bytes,
+            waiting=len(self._waiting),
+            running=sum(len(worker.assigned) for worker in staff.workers),
+            processes=len(staff.workers),
+            kills=staff.kills,
+            deaths=staff.deaths,
+            recycled=staff.recycled,
+        )
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return f"<ParsePool {now.processes}/{self._staff.size} processes, {now.waiting} wait, {now.running} given out>"
+
+    # ---- pages out -----------------------------------------------------------------------------------------------
+
+    async def _spool(self, job: Job) -> int:
+        """Put a large body into a file; -1 if it is not large, or there is no room on the disk."""
+        if len(job.body) < policy.SPOOL or self._here is not None:
+            return -1
+        try:
+            file = await asyncio.to_thread(_spool, job.body)
+        except OSError as full:
+            log.warning("a body of %d bytes could not be put into a temporary file (%s)", len(job.body), full)
+            return -1
+        job.body = b""
+        return file
+
+    def _feed(self) -> None:
+        """Give out pages while somebody is hungry; ask for another process if pages still wait."""
+        while self._waiting:
+            if self._waiting[0].job.serial not in self._open:
+                self._waiting.popleft()  # answered by a process that it had been taken back from
+                continue
+            worker = self._staff.least_loaded()
+            batch = policy.batch_size(len(self._waiting), self._staff.size)
+            if worker is None or not policy.is_hungry(len(worker.assigned), batch):
+                break
+            if self._waiting[0].alone and worker.assigned:
+                return  # the next one to be free takes it, so nobody gets anything until one is
+            self._give(worker, list(self._cut(batch)))
+        if self._waiting:
+            self._staff.more()
+
+    def _cut(self, batch: int) -> Iterable[Entry]:
+        """The next pages for one frame, bounded in number and bytes; one that runs alone, or is a file, by itself."""
+        size = 0
+        for place in range(batch):
+            if not self._waiting:
+                return
+            entry = self._waiting[0]
+            single = entry.alone or entry.file >= 0
+            if place and (single or size + entry.size > policy.MAX_BATCH_BYTES):
+                return
+            self._waiting.popleft()
+            if entry.job.serial in self._open:
+                size += entry.size
+                yield entry
+            if single:
+                return
+
+    def _give(self, worker: Worker, entries: list[Entry]) -> None:
+        worker.frames += 1
+        worker.is_lone = entries[0].alone
+        for entry in entries:
+            entry.holder = worker
+            worker.assigned[entry.job.serial] = entry
+        file = entries[0].file
+        worker.process.send(wire.Work(worker.frames, [entry.job for entry in entries], file >= 0), file)
+        self._staff.watch(worker)
+
+    def _requeue(self, entries: Iterable[Entry]) -> None:
+        """Back to the head of the queue, in their order."""
+        for entry in reversed(list(entries)):
+            entry.holder = None
+            self._waiting.appendleft(entry)
+
+    def _take_back(self, worker: Worker, running: int) -> None:
+        """A page has run for long: whatever else its process holds goes to others. What it has done already, and not
+        yet sent, may be done twice; the first answer counts."""
+        worker.process.board.take_back(worker.frames)
+        kept = worker.assigned.pop(running, None)
+        back = list(worker.assigned.values())
+        worker.assigned = {running: kept} if kept is not None else {}
+        self._requeue(back)
+        self._feed()
+
+    # ---- answers in ----------------------------------------------------------------------------------------------
+
+    def _take_answers(self, worker: Worker, answers: list[Answer]) -> None:
+        for answer in answers:
+            worker.assigned.pop(answer.serial, None)
+            entry = self._open.get(answer.serial)
+            if entry is None:
+                continue
+            if entry.holder is not None and entry.holder is not worker:
+                entry.holder.assigned.pop(answer.serial, None)
+            if answer.trouble is not None and answer.trouble.kind == "parse-memory" and not entry.alone:
+                # The pages before it may have filled the memory: once more, in a process that is not so full.
+                entry.alone = True
+                self._requeue([entry])
+                self._staff.dismiss(worker)
+                continue
+            self._answer(entry, answer)
+        if not worker.assigned:
+            worker.is_lone = False
+        self._feed()
+
+    def _answer(self, entry: Entry, answer: Answer) -> None:
+        del self._open[entry.job.serial]
+        _close_file(entry)
+        if answer.logs:
+            self._replay(answer.logs, entry.job.url)
+        self._answers.append((entry, answer))
+        self._arrive()
+
+    def _arrive(self) -> None:
+        """Wake whoever waits for answers, or for the end of them."""
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def _fail(self, entry: Entry, kind: str, detail: str, where: str) -> None:
+        self._answer(entry, Answer(entry.job.serial, trouble=Trouble(kind, detail, where)))
+
+    def _bury(self, worker: Worker, death: Death, running: int) -> None:
+        """A process has ended: blame the page at work, if any is to blame, and give the others to somebody else."""
+        blamed = worker.assigned.pop(running, None)
+        rest = [entry for serial, entry in worker.assigned.items() if serial in self._open]
+        worker.assigned = {}
+        if self._closing:
+            return
+        where = blame.where_dumped(death.dump, self._reference.file if self._reference else "")
+        if worker.fate == "timeout":
+            detail = f"longer than parse.timeout = {self._config.timeout:g} s"
+            if blamed is not None and running == worker.condemned:
+                self._fail(blamed, "parse-timeout", detail, where)
+            elif blamed is not None:
+                rest.insert(0, blamed)  # it had only just begun
+            self._bus.emit(ParseKilled, worker.process.pid, blamed.job.url if blamed else "", detail, where)
+        elif worker.fate == "":
+            if blamed is None:
+                self._count_deaths(rest, death)
+                rest = [entry for entry in rest if entry.job.serial in self._open]
+            elif blamed.alone:
+                self._fail(blamed, "parse-crash", f"the process {death.describe()}, twice", where)
+            else:
+                blamed.alone = True
+                rest.insert(0, blamed)
+            url = blamed.job.url if blamed else ""
+            self._bus.emit(ParseKilled, worker.process.pid, url, death.describe(), where)
+        self._requeue(rest)
+        self._feed()
+
+    def _count_deaths(self, entries: list[Entry], death: Death) -> None:
+        """A process has died between pages: nobody is to blame, until it is always in the same company."""
+        for entry in entries:
+            entry.deaths += 1
+            if entry.deaths >= MAX_DEATHS:
+                self._fail(
+                    entry, "parse-crash", f"{MAX_DEATHS} processes died beside it; the last {death.describe()}", ""
+                )
+
+    # ---- without processes, and starting them --------------------------------------------------------------------
+
+    async def _run_here(self, work: Work) -> None:
+        """One page, in this process: it blocks the loop, as `parse.processes = 0` says."""
+        await asyncio.sleep(0)
+        entry = self._waiting.popleft()
+        self._answer(entry, work.run(entry.job))
+
+    def _make_start(self) -> wire.Start:
+        assert self._reference is not None  # noqa: S101  without one there are no processes
+        copied, lost = copy_attributes(self._spider)
+        level, own = logs.levels()
+        setup = msgspec.structs.replace(self._setup, domains=self._domains)
+        return wire.Start(
+            self._reference, setup, copied, lost, level, own, sys.argv, self._config.memory_limit, self._config.timeout
+        )
+
+
+def _spool(body: bytes) -> int:
+    """A file without a name that holds the body. Blocks: for a thread."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        rest = memoryview(body)
+        while rest:
+            rest = rest[file.write(rest) :]
+        return os.dup(file.fileno())
+
+
+def _close_file(entry: Entry) -> None:
+    if entry.file >= 0:
+        os.close(entry.file)
+        entry.file = -1

@@ -1,0 +1,226 @@
+"""One parse process as its parent sees it: started and buried in threads, spoken to from the event loop.
+
+The only door to starting processes. Nothing here decides anything: the pool says what to send and whom to kill; this
+file says what came, and, exactly once, that the process has gone, with its exit code and the last words it left.
+Death is seen as the end of the socket, so no child watcher of asyncio's is needed, and none is disturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import site
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crawler.parse import wire
+from crawler.parse.board import Board, scratch
+
+_ROOT = str(Path(__file__).resolve().parents[2])
+MAX_DUMP = 64 * 1024
+
+
+class Spawned(NamedTuple):
+    """What a start leaves in the parent's hands."""
+
+    popen: subprocess.Popen[bytes]
+    sock: socket.socket
+    board: Board
+    dump: int
+    lifeline: int
+
+
+class Death(NamedTuple):
+    """How a process ended. `code` as in `Popen.returncode`; `dump`: what faulthandler wrote."""
+
+    code: int
+    dump: str
+
+    def describe(self) -> str:
+        """The end of a sentence that begins with "the process"."""
+        if self.code >= 0:
+            return f"exited with status {self.code}"
+        try:
+            name = signal.Signals(-self.code).name
+        except ValueError:
+            name = f"signal {-self.code}"
+        if -self.code == signal.SIGKILL:
+            return "was killed by SIGKILL, most likely by the kernel for want of memory"
+        return f"was killed by {name}"
+
+
+def spawn(start: wire.Start) -> Spawned:
+    """Start a process and hand it the first frame. Blocks: for a thread. Whatever fails leaves nothing open."""
+    ours, theirs = socket.socketpair()
+    fds = [scratch("board"), scratch("dump")]
+    lifeline_read, lifeline = os.pipe()
+    inherited = (theirs.fileno(), fds[0], fds[1], lifeline_read)
+    try:
+        popen = _popen(inherited)
+    except BaseException:
+        ours.close()
+        os.close(lifeline)
+        for fd in fds:
+            os.close(fd)
+        raise
+    finally:
+        theirs.close()
+        os.close(lifeline_read)
+    with contextlib.suppress(OSError):  # it has died already: its end of the socket says so
+        ours.sendall(wire.frame(start))
+    ours.setblocking(False)
+    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline)
+
+
+def _popen(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    """Ctrl-C must not reach the process before it has set its handlers: it is born with SIGINT blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        return subprocess.Popen(  # noqa: S603  our own module, no shell, no foreign word
+            [sys.executable, *_flags(), "-P", "-m", "crawler.parse.child", *map(str, inherited)],
+            pass_fds=inherited,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=_stderr(),  # what a callback prints must not get among the items of `-o -`
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _flags() -> list[str]:
+    """What Python itself was told here: optimisation and warnings."""
+    return ["-" + "O" * sys.flags.optimize] * bool(sys.flags.optimize) + [f"-W{rule}" for rule in sys.warnoptions]
+
+
+def _environment() -> dict[str, str]:
+    """The child must find this very package, also when it was found through `sys.path` and not installed."""
+    environment = dict(os.environ)
+    if _ROOT not in {*site.getsitepackages(), site.getusersitepackages()}:
+        known = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = _ROOT + (os.pathsep + known if known else "")
+    return environment
+
+
+def _stderr() -> int:
+    try:
+        os.fstat(2)
+    except OSError:
+        return subprocess.DEVNULL
+    return 2
+
+
+def bury(spawned: Spawned) -> Death:
+    """Make sure that the process is gone, reap it, read its last words, close everything. Blocks: for a thread."""
+    spawned.popen.kill()
+    code = spawned.popen.wait()
+    dump = os.pread(spawned.dump, MAX_DUMP, 0).decode("ascii", "replace")
+    os.close(spawned.dump)
+    os.close(spawned.lifeline)
+    spawned.board.close()
+    return Death(code, dump)
+
+
+class Process:
+    """A started process on the loop. `on_message` gets each message; `on_end` is called once, when the socket ends."""
+
+    def __init__(
+        self,
+        spawned: Spawned,
+        on_message: Callable[[Process, wire.FromChild], None],
+        on_end: Callable[[Process], None],
+    ) -> None:
+        self.spawned = spawned
+        self.board = spawned.board
+        self.pid = spawned.popen.pid
+        self.bytes_sent = 0
+        self.owner: Any = None
+        """Whatever the owner of the hooks knows this process by."""
+        self._on_message = on_message
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._socket = spawned.sock
+        self._frames = wire.Frames()
+        self._buffer = memoryview(bytearray(wire.READ))
+        # What could not be sent at once: the rest of a frame, and the file that goes with its first byte (or -1).
+        self._outbox: deque[tuple[memoryview, int]] = deque()
+        self._is_writing = False
+        self._open = True
+        self._loop.add_reader(self._socket, self._read)
+
+    def send(self, message: wire.ToChild, file: int = -1) -> None:
+        """Send now, or as soon as the socket takes it; `file` may be closed at once."""
+        if not self._open:
+            return
+        self._outbox.append((memoryview(wire.frame(message)), os.dup(file) if file >= 0 else -1))
+        if len(self._outbox) == 1:
+            self._write()
+
+    def stop(self) -> None:
+        """Make the process write down where it stands, then die: at once, also in C."""
+        self.spawned.popen.send_signal(signal.SIGUSR1)
+
+    def kill(self) -> None:
+        self.spawned.popen.kill()
+
+    def _write(self) -> None:
+        try:
+            while self._outbox:
+                data, file = self._outbox[0]
+                sent = socket.send_fds(self._socket, [data], [file]) if file >= 0 else self._socket.send(data)
+                self.bytes_sent += sent
+                if file >= 0:
+                    os.close(file)
+                if sent < len(data):
+                    self._outbox[0] = (data[sent:], -1)
+                else:
+                    self._outbox.popleft()
+        except (BlockingIOError, InterruptedError):
+            if not self._is_writing:
+                self._is_writing = True
+                self._loop.add_writer(self._socket, self._write)
+            return
+        except OSError:
+            self._clear()  # it has died: the reading side will say so
+        if self._is_writing:
+            self._is_writing = False
+            self._loop.remove_writer(self._socket)
+
+    def _read(self) -> None:
+        try:
+            size = self._socket.recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            size = 0
+        if not size:
+            self.detach()
+            self._on_end(self)
+            return
+        self._frames.feed(self._buffer[:size])
+        for data in self._frames:
+            self._on_message(self, wire.from_child.decode(data))
+
+    def detach(self) -> None:
+        """Leave the loop and close the socket. Idempotent."""
+        if self._open:
+            self._open = False
+            self._clear()
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+
+    def _clear(self) -> None:
+        for _, file in self._outbox:
+            if file >= 0:
+                os.close(file)
+        self._outbox.clear()
+
+    def __repr__(self) -> str:
+        return f"<Process {self.pid}{'' if self._open else ' ended'}>"

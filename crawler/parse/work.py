@@ -1,0 +1,207 @@
+"""One page through one callback: `Job` in, `Answer` out. Pure of processes, sockets and time.
+
+The same code runs in a parse process, in the main process with `parse.processes = 0`, and under `crawler parse`.
+Whatever the callback does to itself (raise, exit, yield rubbish, yield for ever) becomes a value in the answer; only
+what it does to its process is left to the pool. A page that fails yields nothing: its items would come a second time
+when it is tried again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from types import GeneratorType
+from typing import Any
+
+import msgspec
+
+from crawler.errors import CallbackError, CrawlerError, StopCrawl
+from crawler.spider import blame
+from crawler.spider.base import Spider, counting, find_callback
+from crawler.spider.failure import FailedRequest
+from crawler.spider.harvest import Harvest, Limits, TooMany
+from crawler.spider.item import Encoding, encoder, is_item
+from crawler.spider.request import Request
+from crawler.spider.response import Response
+from crawler.spider.travel import Answer, Job, Trouble, decode_details
+
+MAX_DETAIL = 1000
+"""Characters of an exception's text that are kept."""
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What a harvest needs to know beside the spider: the same for the whole crawl, apart from `domains`."""
+
+    encoding: Encoding = "json"
+    domains: list[str] | None = None
+    """The scope at the start of the crawl; None: anywhere. `widen` adds to a copy."""
+    limits: Limits = Limits()
+
+    @classmethod
+    def of(cls, spider: Spider, *, encoding: Encoding, domains: Sequence[str] | None, limits: Limits) -> Setup:
+        return cls(encoding, None if domains is None else list(domains), limits)
+
+
+class Work:
+    """A spider at its desk: `run` one job after another."""
+
+    def __init__(self, spider: Spider, setup: Setup) -> None:
+        self.spider = spider
+        self.home = home_of(type(spider))
+        self._domains = None if setup.domains is None else list(setup.domains)
+        self._limits = setup.limits
+        self._encode = encoder(setup.encoding)
+
+    def widen(self, domain: str) -> None:
+        """From now on this domain is in scope too."""
+        if self._domains is not None and domain not in self._domains:
+            self._domains.append(domain)
+
+    def harvest(self, job: Job, domains: Sequence[str] | None) -> Harvest:
+        """An empty harvest for this job, under this scope."""
+        return Harvest(domains, self._limits, self._encode, depth=job.depth)
+
+    def run(self, job: Job) -> Answer:
+        """Call the job's callback, or its errback if it carries a failure, and collect what comes. Raises nothing
+        that the callback raised, except KeyboardInterrupt and other exceptions that are not `Exception`s."""
+        harvest = self.harvest(job, self._domains)
+        call = Call(self.spider, job)
+        with counting() as counters:
+            try:
+                result = call.begin(call.argument())
+                try:
+                    harvest_all(harvest, result)
+                except CallbackError:
+                    call.note_place()
+                    raise
+                finally:
+                    if isinstance(result, GeneratorType):
+                        result.close()
+            except StopCrawl as stop:
+                return answer_of(job, harvest, counters, stop=stop.why)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
+                return answer_of(job, None, counters, trouble=call.trouble(error, self.home))
+        return answer_of(job, harvest, counters)
+
+
+class Call:
+    """One call of one callback, and what to say if it goes wrong."""
+
+    def __init__(self, spider: Spider, job: Job) -> None:
+        self._spider = spider
+        self._job = job
+        self._details = decode_details(job.details)
+        self._yielded_at = ""
+        self.callback: Any = None
+        self.result: Any = None
+
+    def argument(self) -> Response | FailedRequest:
+        """What the callback is to be called with."""
+        if self._job.failure is not None:
+            return FailedRequest(self._job, self._job.failure)
+        return response_of(self._job, self._details.hops)
+
+    def begin(self, argument: Response | FailedRequest) -> Any:
+        """Find the callback, or the errback, and call it. Raises SpiderError if there is none of that name."""
+        if isinstance(argument, FailedRequest):
+            self.callback = find_callback(self._spider, self._details.errback)
+            self.result = self.callback(argument)
+        else:
+            self.callback = find_callback(self._spider, self._details.callback)
+            self.result = self.callback(argument, **msgspec.msgpack.decode(self._details.kwargs))
+        return self.result
+
+    def trouble(self, error: BaseException, home: str) -> Trouble:
+        """The exception as a value: its kind, its text, the author's own line."""
+        if isinstance(error, CallbackError):
+            kind = error.kind if isinstance(error, TooMany) else "bad-yield"
+            where = self._yielded_at or blame.own_line(error, home) or blame.where_defined(self.callback)
+            return Trouble(kind, str(error), where)
+        return trouble_of(error, home)
+
+    def note_place(self) -> None:
+        """Remember where the callback stands, while its generator is still suspended there."""
+        self._yielded_at = blame.where_yielded(self.result)
+
+
+def trouble_of(error: BaseException, home: str) -> Trouble:
+    """Any exception as a value."""
+    where = blame.own_line(error, home) if isinstance(error, CrawlerError) else blame.where_raised(error, home)
+    if isinstance(error, MemoryError):
+        # Its frames hold what filled the memory: let go of them before anything else is built.
+        error.__traceback__ = None
+        return Trouble("parse-memory", "MemoryError", where)
+    if isinstance(error, CrawlerError):
+        return Trouble("callback-error", _sentence(error), where)
+    return Trouble("callback-error", _sentence(error), where, blame.own_traceback(error, home))
+
+
+def _sentence(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)[:MAX_DETAIL]
+    except Exception:  # noqa: BLE001  a broken __str__ of the user's must not hide the error itself
+        text = "(its text cannot be had)"
+    if isinstance(error, SystemExit):
+        return f"the callback called sys.exit({text})"
+    return f"{name}: {text}" if text else name
+
+
+def answer_of(
+    job: Job,
+    harvest: Harvest | None,
+    counters: dict[str, float],
+    *,
+    trouble: Trouble | None = None,
+    stop: str | None = None,
+) -> Answer:
+    """The answer to a job; without a harvest it carries nothing but what was counted."""
+    if harvest is None:
+        return Answer(job.serial, counters=counters, trouble=trouble, stop=stop)
+    return Answer(
+        job.serial,
+        items=harvest.items,
+        finds=harvest.finds,
+        refused=harvest.refused,
+        counters=counters,
+        trouble=trouble,
+        stop=stop,
+    )
+
+
+def response_of(job: Job, hops: tuple[str, ...]) -> Response:
+    """The page as a callback sees it."""
+    return Response(
+        url=job.url,
+        status=job.status,
+        headers=job.headers,
+        body=job.body,
+        details=job.details,
+        priority=job.priority,
+        depth=job.depth,
+        flags=job.flags,
+        hops=hops,
+        referrer=job.referrer,
+    )
+
+
+def harvest_all(harvest: Harvest, result: Any) -> None:
+    """Take what a callback returned: nothing, one thing, or an iterable of things."""
+    if is_single(result):
+        harvest.take(result)
+        return
+    take = harvest.take
+    for thing in result:
+        take(thing)
+
+
+def is_single(result: Any) -> bool:
+    """Whether a returned value is one thing to take (or to refuse), not a series. Text is never a series of letters."""
+    if isinstance(result, Request | str | bytes) or not isinstance(result, Iterable):
+        return True
+    return not isinstance(result, Sequence) and is_item(result)
+
+
+def home_of(cls: type) -> str:
+    """The file a class was written in; "" for one that has none."""
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""

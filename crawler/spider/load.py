@@ -1,0 +1,421 @@
+"""Spiders found in files, loaded, and named so that another process can load them again.
+
+A spider's file is any Python file: in a package (then it is imported as that package's module), in a plain folder (then
+the folder counts as its package, so that relative imports work, and the folder and its parent are searched last for
+others), or a script. A file's own code runs when it is loaded; a crawl that it starts there, for want of a `__main__`
+guard, is refused by ending the loading at that line: what was defined above stands.
+
+Every mistake in a person's file is a SpiderError that names file and line. This file starts no process.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import pickle
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import msgspec
+
+from crawler.errors import CrawlerError, SpiderError, UsageError, near_miss
+from crawler.spider import blame
+from crawler.spider.base import Spider
+
+
+class SpiderRef(msgspec.Struct, frozen=True):
+    """Where a spider's class stands, for a process that has not loaded it."""
+
+    file: str
+    """Absolute; "" for a class that can only be imported by its module's name (from a zip archive)."""
+    module: str
+    qualname: str
+    paths: list[str]
+    """`sys.path` here, which the other process takes over as it is."""
+    arguments: bytes = b""
+    """What the spider was constructed with, pickled: both ends are ours, and types survive."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A spider in a file, or (with `error`) a file that cannot be loaded."""
+
+    name: str
+    file: Path
+    line: int
+    cls: type[Spider] | None = None
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"{blame.short(str(self.file))}:{self.line}"
+
+
+class LoadingStops(BaseException):
+    """Ends the loading of a script where it would start a crawl; no error.
+
+    Raised by `stop_if_loading`; caught by the loader only, past the script's own `except Exception`.
+    """
+
+
+_in_child = False
+_loading = 0
+"""How many files are being executed by `_execute`, one inside the other. Loading happens in one thread."""
+
+
+def stop_if_loading() -> None:
+    """End the loading of the file that is being loaded, if one is. For `crawl` and `stream` to call first of all.
+
+    Raises UsageError in a parse process outside of loading: a callback cannot start a crawl.
+    """
+    if _loading:
+        raise LoadingStops
+    if _in_child:
+        raise UsageError("a def callback cannot start a crawl: it runs in a parse process")
+
+
+def enter_child() -> None:
+    """Say that this process only runs callbacks: `crawl` and `stream` never work here."""
+    global _in_child
+    _in_child = True
+
+
+def is_child() -> bool:
+    """Whether this is a parse process."""
+    return _in_child
+
+
+# ---- finding ---------------------------------------------------------------------------------------------------------
+
+
+def find_spiders(folders: Sequence[Path]) -> list[Listed]:
+    """All spiders below the folders, by name; a file that cannot be loaded is listed with its error instead."""
+    found = [one for file in _spider_files(folders) for one in _list_file(file)]
+    return sorted(found, key=lambda one: (one.name, str(one.file)))
+
+
+def load_spider(name: str, folders: Sequence[Path]) -> type[Spider]:
+    """The class that a person means by NAME, FILE.py or FILE.py:NAME.
+
+    Raises SpiderError: unknown name (with the near miss), a file that cannot be loaded (with file and line), a name
+    that two files claim (both are named), a file with several spiders (all are named).
+    """
+    file, _, wanted = name.rpartition(":") if ".py:" in name else (name, "", "")
+    if file.endswith(".py") or "/" in file:
+        return _load_from_file(Path(file), wanted)
+    return _load_by_name(name, folders)
+
+
+def _load_from_file(file: Path, wanted: str) -> type[Spider]:
+    if not file.is_file():
+        raise SpiderError(f"there is no file {file}")
+    module = load_file(file)
+    spiders = list(_spiders_of(module))
+    named = {cls.name: cls for cls in spiders if _has_name(cls)}
+    if wanted:
+        if wanted not in named:
+            raise SpiderError(f"{file} has no spider named '{wanted}'.{near_miss(wanted, named)}")
+        return named[wanted]
+    if len(named) > 1:
+        ways = " or ".join(f"{file}:{one}" for one in sorted(named))
+        raise SpiderError(f"{file} holds {len(named)} spiders; say which one: {ways}")
+    if not named:
+        if spiders:
+            cls = spiders[0]
+            raise SpiderError(
+                f"{file}:{class_line(file, cls.__qualname__)}: {cls.__qualname__} needs a name: "
+                f'name = "{cls.__qualname__.lower()}"'
+            )
+        raise SpiderError(f"{file} defines no spider: write a class that inherits from crawler.Spider")
+    return next(iter(named.values()))
+
+
+def _load_by_name(name: str, folders: Sequence[Path]) -> type[Spider]:
+    """Files that spell the name are loaded first, so that one broken file does not stand in every other one's way."""
+    files = list(_spider_files(folders))
+    spelling = [file for file in files if _spells(file, name)]
+    found = [one for file in spelling for one in _list_file(file)]
+    matching = [one for one in found if one.name == name]
+    if not matching:
+        rest = [file for file in files if file not in set(spelling)]
+        found += [one for file in rest for one in _list_file(file)]
+        matching = [one for one in found if one.name == name]
+    if len(matching) > 1:
+        raise SpiderError(f"two spiders are named '{name}': {' and '.join(str(one) for one in matching)}")
+    if matching:
+        assert matching[0].cls is not None  # noqa: S101  only errors have none, and they have no name
+        return matching[0].cls
+    raise SpiderError(_unknown(name, found, folders))
+
+
+def _unknown(name: str, found: Sequence[Listed], folders: Sequence[Path]) -> str:
+    known = [one.name for one in found if not one.error]
+    broken = [one.error for one in found if one.error]
+    where = ", ".join(blame.short(str(folder)) for folder in folders) or "no folder"
+    sentence = f"there is no spider named '{name}' in {where}.{near_miss(name, known)}"
+    if broken:
+        sentence += f" (could not be loaded: {'; '.join(broken)})"
+    return sentence
+
+
+def _spider_files(folders: Iterable[Path]) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            inside = file.relative_to(folder).parts
+            if any(part.startswith((".", "_")) for part in inside) or file.resolve() in seen:
+                continue
+            seen.add(file.resolve())
+            yield file
+
+
+def _spells(file: Path, name: str) -> bool:
+    text = file.read_bytes()
+    return f'"{name}"'.encode() in text or f"'{name}'".encode() in text
+
+
+def _list_file(file: Path) -> list[Listed]:
+    try:
+        module = load_file(file)
+    except SpiderError as broken:
+        return [Listed("", file, 0, error=str(broken))]
+    return [
+        Listed(cls.name, file, class_line(file, cls.__qualname__) or 1, cls)
+        for cls in _spiders_of(module)
+        if _has_name(cls)
+    ]
+
+
+def _spiders_of(module: ModuleType) -> Iterator[type[Spider]]:
+    """The spiders that a module itself defines, in its order."""
+    for thing in list(vars(module).values()):
+        if isinstance(thing, type) and issubclass(thing, Spider) and thing.__module__ == module.__name__:
+            yield thing
+
+
+def _has_name(cls: type[Spider]) -> bool:
+    """A class with a name of its own: a base class for others has none, and one that inherits it is no other spider."""
+    name = vars(cls).get("name")
+    return isinstance(name, str) and bool(name)
+
+
+def class_line(file: Path, qualname: str) -> int:
+    """The line of a class in a file; 0 if the file does not spell it out."""
+    try:
+        body: Sequence[ast.AST] = ast.parse(file.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return 0
+    line = 0
+    for part in qualname.split("."):
+        for node in (inner for outer in body for inner in _same_scope(outer)):
+            if isinstance(node, ast.ClassDef) and node.name == part:
+                line, body = node.lineno, node.body
+                break
+        else:
+            return 0
+    return line
+
+
+def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
+    """A statement and those within it that belong to the same scope: under `if`, `try` and `with`."""
+    yield node
+    if isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
+        for inner in ast.iter_child_nodes(node):
+            yield from _same_scope(inner)
+
+
+# ---- loading ---------------------------------------------------------------------------------------------------------
+
+
+def load_file(file: Path) -> ModuleType:
+    """Execute a Python file as a module, once. Raises SpiderError naming file and line of what is wrong with it."""
+    file = file.resolve()
+    for module in list(sys.modules.values()):
+        known = getattr(module, "__file__", None)
+        if known == str(file) and module.__name__ != "__main__":
+            return module
+    name = _module_name(file)
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None  # noqa: S101  there is a loader for every .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        _execute(spec, module, file)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _execute(spec: importlib.machinery.ModuleSpec, module: ModuleType, file: Path) -> None:
+    global _loading
+    assert spec.loader is not None  # noqa: S101
+    _loading += 1
+    try:
+        spec.loader.exec_module(module)
+    except LoadingStops:
+        pass
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a person's file may raise anything at all
+        _refuse(error, str(file))
+    finally:
+        _loading -= 1
+
+
+def _refuse(error: BaseException, file: str) -> NoReturn:
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{blame.short(error.filename)}:{error.lineno}"
+        raise SpiderError(f"{where}: {type(error).__name__}: {error.msg}") from None
+    where = blame.where_raised(error, file).partition(" in ")[0] or blame.short(file)
+    text = str(error) if isinstance(error, CrawlerError) else f"{type(error).__name__}: {error}"
+    raise SpiderError(f"{where}: {text}") from None
+
+
+def _module_name(file: Path) -> str:
+    """Under which name to load a file, with its package in place. Adds to `sys.path` what it may import from."""
+    parts = [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if len(parts) > 1:
+        _search(folder)
+        package = ".".join(parts[:-1])
+        try:
+            found = importlib.import_module(package)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the package's own code may raise anything at all
+            _refuse(error, str(file.parent / "__init__.py"))
+        if str(file.parent) not in [str(Path(path).resolve()) for path in found.__path__]:
+            raise SpiderError(
+                f"{blame.short(str(file))} is part of a package '{package}', but that name belongs to "
+                f"{blame.short(str(found.__file__))}: rename the folder"
+            )
+        return ".".join(parts)
+    _search(folder)
+    _search(folder.parent)
+    stem = file.stem if file.stem.isidentifier() else f"spider_{_digest(file)}"
+    return f"{_folder_package(folder)}.{stem}"
+
+
+def _folder_package(folder: Path) -> str:
+    """A package for a folder without `__init__.py`: named as the folder, unless that name is taken."""
+    for name in (folder.name, f"{folder.name}_{_digest(folder)}"):
+        if not name.isidentifier() or name in sys.stdlib_module_names:
+            continue
+        known = sys.modules.get(name)
+        if known is None and _is_elsewhere(name, folder):
+            continue
+        if known is None:
+            known = sys.modules[name] = ModuleType(name)
+            known.__path__ = [str(folder)]
+        if str(folder) in list(getattr(known, "__path__", ())):
+            return name
+    name = f"spiders_{_digest(folder)}"
+    if name not in sys.modules:
+        package = sys.modules[name] = ModuleType(name)
+        package.__path__ = [str(folder)]
+    return name
+
+
+def _is_elsewhere(name: str, folder: Path) -> bool:
+    """Whether an import of this name would find a module that has nothing to do with the folder."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    if spec is None:
+        return False
+    places = [str(Path(place).resolve()) for place in spec.submodule_search_locations or ()]
+    return str(folder) not in places
+
+
+def _search(folder: Path) -> None:
+    """Let imports find what lies in this folder, after everything else: a spider's file never shadows a library."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
+
+
+# ---- naming a class for another process ------------------------------------------------------------------------------
+
+
+def reference(cls: type[Spider], arguments: Mapping[str, Any]) -> SpiderRef | None:
+    """How another process finds this class and constructs it; None if it cannot, and `why_unreachable` says why."""
+    if why_unreachable(cls, arguments):
+        return None
+    path = Path(_file_of(cls)).resolve()
+    file = str(path) if path.is_file() and path.suffix == ".py" else ""
+    paths = [str(Path(entry).resolve()) for entry in sys.path]
+    return SpiderRef(file, cls.__module__, cls.__qualname__, paths, pickle.dumps(dict(arguments)))
+
+
+def why_unreachable(cls: type[Spider], arguments: Mapping[str, Any]) -> str:
+    """Why no other process can have this spider, as a clause; "" if one can."""
+    name = cls.__qualname__
+    if "<locals>" in name:
+        return f"{name} is defined inside a function"
+    file = _file_of(cls)
+    if not file:
+        return f"{name} is defined in no file (a notebook, or the interactive interpreter)"
+    path = Path(file).resolve()
+    if path.suffix == ".py" and path.is_file() and not class_line(path, name):
+        return f"{name} is not spelled out in {blame.short(str(path))}"
+    for key, value in arguments.items():
+        try:
+            pickle.dumps(value)
+        except Exception as error:  # noqa: BLE001  __reduce__ may raise anything at all
+            return f"its argument '{key}' cannot be copied to another process ({error})"
+    return ""
+
+
+def _file_of(cls: type[Spider]) -> str:
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+
+
+def resolve(ref: SpiderRef) -> type[Spider]:
+    """The class, in a process that has not loaded it. Raises SpiderError naming file and line."""
+    module = _import_by_name(ref) or load_file(Path(ref.file))
+    # What was pickled over there names its classes by the module's name over there.
+    sys.modules["__main__" if ref.module == "__main__" else ref.module] = module
+    thing: Any = module
+    for part in ref.qualname.split("."):
+        thing = getattr(thing, part, None)
+    if not (isinstance(thing, type) and issubclass(thing, Spider)):
+        raise SpiderError(f"{blame.short(ref.file) or ref.module} no longer defines the spider {ref.qualname}")
+    return thing
+
+
+def construct(cls: type[Spider], ref: SpiderRef) -> Spider:
+    """The spider, constructed as the original was. Raises SpiderError naming the line of what its `__init__` raised."""
+    home = ref.file
+    try:
+        return cls(**(pickle.loads(ref.arguments) if ref.arguments else {}))  # noqa: S301  pickled by our own parent
+    except CrawlerError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  user code
+        _refuse(error, home)
+
+
+def _import_by_name(ref: SpiderRef) -> ModuleType | None:
+    """The module as the original imported it, if that name leads to the same file here."""
+    if ref.module == "__main__":
+        return None
+    try:
+        spec = importlib.util.find_spec(ref.module)
+    except (ImportError, ValueError, AttributeError):
+        spec = None
+    if ref.file and (spec is None or spec.origin is None or str(Path(spec.origin).resolve()) != ref.file):
+        return None
+    known = sys.modules.get(ref.module)
+    if known is not None or spec is None:
+        return known or importlib.import_module(ref.module)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[ref.module] = module
+    _execute(spec, module, Path(ref.file))
+    return module
