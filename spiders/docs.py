@@ -15,7 +15,6 @@ from crawler.errors import UsageError
 
 # What documentation offers beside its pages; not asked for.
 DOWNLOADS = (".bz2", ".epub", ".gif", ".gz", ".jpg", ".json", ".pdf", ".png", ".svg", ".txt", ".webp", ".xml", ".zip")
-TEXTS = "body::text, body :not(script, style, template)::text"
 
 
 @dataclass
@@ -47,10 +46,11 @@ class Docs(Spider):
             title=squeeze(response.css("head title::text").getall()),
             headings=[squeeze(h.css("::text").getall()).rstrip(" ¶") for h in response.css("h1, h2, h3, h4, h5, h6")],
             links=len(response.css("a[href]")),
-            text_length=len(squeeze(response.css(TEXTS).getall())),
+            text_length=len(squeeze(visible_texts(response))),
         )
-        for request in response.follow_all(css="a[href]", cb_kwargs={"root": root}):
+        for request in response.follow_all(css="a[href]"):
             if request.url.startswith(root) and not is_download(request.url):
+                request.cb_kwargs = {"root": root}
                 yield request
 
 
@@ -61,6 +61,11 @@ def folder(url: str) -> str:
 
 def is_download(url: str) -> bool:
     return urlsplit(url).path.lower().endswith(DOWNLOADS)
+
+
+def visible_texts(response: Response) -> list[str]:
+    code = set(response.css("script::text, style::text, template::text").getall())
+    return [text for text in response.css("body").css("::text").getall() if text not in code]
 
 
 def squeeze(texts: list[str]) -> str:
