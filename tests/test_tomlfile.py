@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -37,8 +39,11 @@ politeness.delay = 1
 politeness.per_host = 2
 [spiders.books.crawl]
 max_pages = 3
-["odd.name"]
+["odd.name"]  # ]
 "a b" = 1
+  'c = d' . "e\\"f" = [[1], [
+    2
+]]
 '''
 
 
@@ -60,6 +65,7 @@ max_pages = 3
         (("spiders", "books", "crawl", "max_pages"), 24),
         (("odd.name",), 25),
         (("odd.name", "a b"), 26),
+        (("odd.name", "c = d", 'e"f'), 27),
         (("odd", "name"), 0),
         (("politeness", "delai"), 0),
         (("top", "deeper"), 0),
@@ -69,20 +75,40 @@ def test_the_line_where_a_value_begins(path: tuple[str, ...], line: int) -> None
     assert line_of(TEXT, path) == line
 
 
-BLOCKS = ["", "# comment", "{} = 1", '{} = "x"', "{} = [\n1,\n\n2]", '{} = """\n[a]\nk0 = 1\n"""', "{}.deep = 1"]
+VALUES = ["1", '"x"', "[\n1,\n\n2]", "[\n[1],\n[2]\n]", '"""\n[a]\nk0 = 1\n"""', "{ a = 1 } # b = 2", "'''\n='''"]
+blocks = st.one_of(
+    st.sampled_from(["", "# k0 = 1", "[{}]", " [ {} ] # ]"]),
+    st.builds("{{}}{} = {}".format, st.sampled_from(["", " ", ".deep", "\t. 'd = e'"]), st.sampled_from(VALUES)),
+)
+names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=5)
 
 
-@given(st.lists(st.sampled_from(BLOCKS), max_size=30))
-def test_every_value_of_any_file_is_found_where_it_was_written(blocks: list[str]) -> None:
+@given(st.lists(blocks, max_size=20), st.lists(names, min_size=20, max_size=20, unique=True))
+def test_every_value_of_any_file_is_found_where_it_was_written(blocks: list[str], names: list[str]) -> None:
     lines: list[str] = []
-    places: dict[str, int] = {}
-    for number, block in enumerate(blocks):
+    places: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for block, name in zip(blocks, names, strict=False):
+        header = block.lstrip().startswith("[")
+        if header:
+            table = ()
         if "{}" in block:
-            places[f"k{number}"] = len(lines) + 1
-        lines += block.format(f"k{number}").split("\n")
+            places[*table, name] = len(lines) + 1
+        if header:
+            table = (name,)
+        key = name if re.fullmatch("[a-z0-9]+", name) else json.dumps(name, ensure_ascii=False)
+        lines += block.replace("{}", key, 1).split("\n")
     text = "\n".join(lines)
-    assert set(places) == set(tomllib.loads(text))
-    assert {key: line_of(text, (key,)) for key in places} == places
+    tomllib.loads(text)
+    assert {path: line_of(text, path) for path in places} == places
+
+
+def test_a_long_list_above_the_value_is_not_read_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, real = [], tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: reads.append(len(text)) or real(text))
+    text = "[fetch]\naccept = [\n" + '    "text/html",\n' * 1000 + "]\nretries = 1\n"
+    assert line_of(text, ("fetch", "retries")) == 1004
+    assert len(reads) < 10
 
 
 def test_the_place_is_said_in_words_and_without_a_line_when_there_is_none(tmp_path: Path) -> None:
