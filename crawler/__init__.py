@@ -36,6 +36,10 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name in {"crawl", "stream", "CrawlResult"}:
+        from crawler.spider import module
+
+        if module.is_child() and name != "CrawlResult":
+            return module.stop_if_loading_here
         from crawler import app
 
         return getattr(app, name)

@@ -31,7 +31,7 @@ from crawler.output.sinks.stream import StreamSink
 from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
-from crawler.spider import load
+from crawler.spider import load, module
 from crawler.spider.base import Spider, check_spider, initial_domains
 from crawler.spider.harvest import Limits
 
@@ -67,7 +67,7 @@ def build(
     pressure: Pressure | None = None,
 ) -> Engine:
     """Wire one crawl. Raises SpiderError if the spider could never run; touches no file, socket or process yet."""
-    load.stop_if_loading()
+    module.stop_if_loading()
     spider = cls(**(arguments or {}))
     check_spider(spider)
     bus = bus or Bus()
@@ -128,6 +128,7 @@ async def crawl(
     spider as `-a` does. Raises CrawlerError for what a person must mend; cancelled like any coroutine, it leaves
     nothing behind.
     """
+    module.stop_if_loading()
     sink: AnySink = ListSink() if output is None else open_sink(output, overwrite=True)
     bus = Bus()
     failed: list[FailedPage] = []
@@ -151,6 +152,7 @@ async def stream(
     The crawl slows down when `buffer` items wait to be taken. Leaving the block cancels it. Items are delivered at
     most once: one that was taken is gone.
     """
+    module.stop_if_loading()
     pressure = Pressure()
     sink = StreamSink(buffer, on_full=lambda: pressure.hold("stream"), on_room=lambda: pressure.free("stream"))
     engine = build(spider, config=configure(spider, settings), sinks=[sink], arguments=arguments, pressure=pressure)

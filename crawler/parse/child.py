@@ -31,7 +31,7 @@ from crawler.parse import logs, wire
 from crawler.parse.board import Board
 from crawler.parse.replica import Watch, give_attributes
 from crawler.parse.work import Work, answer_of, trouble_of
-from crawler.spider import blame, load
+from crawler.spider import blame, load, module
 from crawler.spider.travel import Answer, Job, Trouble
 
 FLUSH_AFTER = 0.005
@@ -182,7 +182,7 @@ def main() -> None:
 def _come_up(end: wire.ChildEnd, board: Board, start: wire.Start, has_lifeline: bool, dump_fd: int) -> Child:
     sys.path[:] = start.spider.paths
     sys.argv[:] = start.argv
-    load.enter_child()
+    module.enter_child()
     child = Child(end, board, start, has_lifeline)
     _announce_exit(dump_fd)
     if start.memory_limit is not None:
