@@ -1,23 +1,32 @@
 """A response's body, read under caps: raw and inflated, whole, and never more in memory than was agreed.
 
 Small bodies, which nearly all are, take the short way: one read, inflated on the spot. Everything else is done in
-steps, and inflation beyond a step's worth leaves the event loop. What ends early is data loss, a failure.
+steps under the budget: inflation beyond a step's worth leaves the event loop, and what is large goes to a file. What
+ends early is data loss: a failure, or a page that says so, as `fetch.fail_on_dataloss` has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from time import monotonic
 
-from crawler.fetch.deadlines import Deadline
+from crawler.config import FetchConfig
+from crawler.fetch.budget import Budget, Claim
+from crawler.fetch.deadlines import Deadline, Watch
 from crawler.fetch.decoding import STEP, Inflater, codings
 from crawler.fetch.session import Reply
-from crawler.fetch.translate import FetchFailed
+from crawler.fetch.spool import Gathering
+from crawler.fetch.translate import FetchFailed, failure_of
+from crawler.spider.travel import Spool
 
 Headers = tuple[tuple[bytes, bytes], ...]
 INLINE = 64 * 1024
 """Bytes of compressed input that inflate on the loop if they yield no more than two steps: under 2 ms."""
+AT_ONCE = 4
+"""Steps of output in one trip to a thread: a megabyte."""
 
 
 def declared_length(headers: Headers) -> int | None:
@@ -28,51 +37,120 @@ def declared_length(headers: Headers) -> int | None:
     return None
 
 
-async def read_body(reply: Reply, headers: Headers, deadline: Deadline, cap: int) -> bytes:
-    """The whole body, inflated.
+class BodyReader:
+    """Reads bodies as the configuration has it. folder: where large ones go; None keeps them in memory."""
 
-    cap: bytes, before and after inflation. Raises FetchFailed `too-large`, `bomb`, `encoding` or `data-loss`, and what
-    the session raises when the connection breaks.
-    """
-    declared = declared_length(headers)
-    if declared is not None and declared > cap:
-        raise FetchFailed("too-large", f"announced as {declared:,} bytes")
-    layers = codings(headers)
-    inflater = Inflater(layers, cap) if layers else None
-    content, pieces, waiting = reply.content, [], 0
-    pieces_in: list[bytes] = []
-    while chunk := await content.readany():
+    def __init__(self, config: FetchConfig, folder: Path | None) -> None:
+        self._cap = config.max_body
+        self._allow_loss = not config.fail_on_dataloss
+        self._spool_above = config.spool_above
+        self._folder = folder
+        self.budget = Budget(config.memory)
+
+    async def read(
+        self, reply: Reply, headers: Headers, deadline: Deadline, watch: Watch
+    ) -> tuple[bytes | Spool, bool]:
+        """The whole body, inflated, and whether its end is missing.
+
+        Raises FetchFailed `too-large`, `bomb`, `encoding` or `data-loss`, what the session raises when the connection
+        breaks, and JobError for a full disk.
+        """
+        declared = declared_length(headers)
+        if declared is not None and declared > self._cap:
+            raise FetchFailed("too-large", f"announced as {declared:,} bytes")
+        layers = codings(headers)
+        stream = _Stream(reply, deadline, self._cap, self._allow_loss)
+        first = await stream.next()
+        if not layers and reply.content.at_eof() and reply.content.exception() is None:
+            return first, False
+        with self.budget.claim() as claim:
+            gathering = Gathering(claim, self._folder, self._spool_above)
+            try:
+                if layers:
+                    await self._inflate_all(stream, first, Inflater(layers, self._cap), gathering, watch)
+                else:
+                    while first:
+                        if not await gathering.add(first):
+                            await stream.wait_for(claim, watch)
+                        first = await stream.next()
+                return await gathering.finish(), stream.lost
+            except BaseException:
+                gathering.abandon()
+                raise
+
+    async def _inflate_all(
+        self, stream: _Stream, chunk: bytes, inflater: Inflater, gathering: Gathering, watch: Watch
+    ) -> None:
+        packed: list[bytes] = []
+        waiting = 0
+        while chunk:
+            packed.append(chunk)
+            waiting += len(chunk)
+            if waiting >= STEP:
+                if not await _inflate(inflater, b"".join(packed), gathering):
+                    await stream.wait_for(gathering.claim, watch)
+                packed, waiting = [], 0
+            chunk = await stream.next()
+        await _inflate(inflater, b"".join(packed), gathering)
+        if not inflater.finish() and not stream.lost:
+            if not self._allow_loss:
+                raise FetchFailed("data-loss", f"{inflater!r} has no end")
+            stream.lost = True
+
+
+class _Stream:
+    """The bytes of one body as they come, under its deadline and the cap. `lost`: they ended early, as is allowed."""
+
+    __slots__ = ("_allow_loss", "_cap", "_deadline", "_reply", "lost")
+
+    def __init__(self, reply: Reply, deadline: Deadline, cap: int, allow_loss: bool) -> None:
+        self._reply = reply
+        self._deadline = deadline
+        self._cap = cap
+        self._allow_loss = allow_loss
+        self.lost = False
+
+    async def next(self) -> bytes:
+        """The next piece; empty at the end."""
+        try:
+            chunk = await self._reply.content.readany()
+        except Exception as caught:
+            failure = failure_of(caught)
+            if self._allow_loss and failure is not None and failure.kind in {"data-loss", "reset"}:
+                self.lost = True
+                return b""
+            raise
+        deadline = self._deadline
         deadline.last_byte = monotonic()
         deadline.received += len(chunk)
-        if deadline.received > cap:
-            raise FetchFailed("too-large", f"more than {cap:,} bytes")
-        pieces_in.append(chunk)
-        waiting += len(chunk)
-        if inflater is not None and waiting >= STEP:
-            pieces += await _inflate(inflater, b"".join(pieces_in))
-            pieces_in, waiting = [], 0
-    if inflater is None:
-        return pieces_in[0] if len(pieces_in) == 1 else b"".join(pieces_in)
-    pieces += await _inflate(inflater, b"".join(pieces_in))
-    if not inflater.finish():
-        raise FetchFailed("data-loss", f"the {', '.join(layers)} stream has no end")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if deadline.received > self._cap:
+            raise FetchFailed("too-large", f"more than {self._cap:,} bytes")
+        return chunk
+
+    async def wait_for(self, claim: Claim, watch: Watch) -> None:
+        """Wait until memory has room. The server's silence is ours meanwhile."""
+        self._deadline.hold(monotonic())
+        await claim.room()
+        self._deadline.resume(monotonic())
+        watch.look(self._deadline)
 
 
-async def _inflate(inflater: Inflater, data: bytes) -> list[bytes]:
-    """Inflate on the loop what takes no time, the rest in a thread."""
+async def _inflate(inflater: Inflater, data: bytes, gathering: Gathering) -> bool:
+    """Inflate on the loop what takes no time, the rest in a thread. Whether there is room for more."""
     output = inflater.feed(data)
-    pieces: list[bytes] = []
+    room = True
     if len(data) <= INLINE:
-        for piece in output:
-            pieces.append(piece)
-            if len(pieces) == 2:
-                break
-        else:
-            return pieces
-    pieces += await asyncio.to_thread(_drain, output)
-    return pieces
+        count = 0
+        for piece in islice(output, 2):
+            count += 1
+            room = await gathering.add(piece)
+        if count < 2:
+            return room
+    while pieces := await asyncio.to_thread(_some, output):
+        for piece in pieces:
+            room = await gathering.add(piece)
+    return room
 
 
-def _drain(output: Iterator[bytes]) -> list[bytes]:
-    return list(output)
+def _some(output: Iterator[bytes]) -> list[bytes]:
+    return list(islice(output, AT_ONCE))

@@ -7,10 +7,9 @@ frontier and the scheduler do that, so every request is counted and polite.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -19,32 +18,31 @@ from crawler.config import FetchConfig
 from crawler.errors import ConfigError
 from crawler.events import Bus
 from crawler.fetch import redirects
-from crawler.fetch.body import declared_length, read_body
+from crawler.fetch.accept import Accept
+from crawler.fetch.body import BodyReader, declared_length
+from crawler.fetch.cache import Answer, Cache, key_of
+from crawler.fetch.connector import Exchange
+from crawler.fetch.cookies import Jars, SuffixList
 from crawler.fetch.deadlines import Deadline, Limits, Watch
-from crawler.fetch.decoding import ACCEPTED
 from crawler.fetch.guard import Guard
-from crawler.fetch.session import Exchange, Reply, Session, tls_context
-from crawler.fetch.translate import failure_of
-from crawler.spider import url as urls
-from crawler.spider.travel import (
-    PLAIN,
-    Details,
-    Failure,
-    Page,
-    Redirect,
-    Ticket,
-    decode_details,
-)
+from crawler.fetch.headers import authorizations, own_headers, split_credentials, standing_headers
+from crawler.fetch.proxies import Proxies, is_proxy, without_password
+from crawler.fetch.session import Reply, Session, tls_context
+from crawler.fetch.spool import clear
+from crawler.fetch.translate import FetchFailed, failure_of
+from crawler.spider.travel import PLAIN, Details, Failure, Page, Redirect, Spool, Ticket, decode_details
 
-_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 _WORTH_DRAINING = 64 * 1024
 """Bytes of a redirect's body that cost less to read than a new connection does."""
+
+Result = Page | Redirect | Failure
 
 
 class FetchStatistics(msgspec.Struct, frozen=True):
     """Counters since `open`, and what is held now."""
 
     requests: int
+    replayed: int
     bytes_received: int
     in_flight: int
     bytes_in_flight: int
@@ -52,10 +50,21 @@ class FetchStatistics(msgspec.Struct, frozen=True):
     idle_connections: int
 
 
+class _Opened(msgspec.Struct, frozen=True):
+    """What exists between `open` and `close` only."""
+
+    session: Session
+    watch: Watch
+    jars: Jars | None
+    cache: Cache | None
+
+
 class Fetcher:
     """Fetches; see `fetch`. `open` and `close` belong inside the running loop.
 
     contact: who runs the crawl, for the User-Agent. allowed_private: whether a host key was named by a start URL.
+    spool: folder for large bodies, None to keep them in memory. cache: folder for `fetch.cache`.
+    Raises ConfigError for settings that cannot work.
     """
 
     def __init__(
@@ -66,7 +75,11 @@ class Fetcher:
         allowed_private: Callable[[str], bool],
         clock: Clock,
         bus: Bus,
+        spool: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
+        if config.cache != "off" and cache is None:
+            raise ConfigError(f'fetch.cache = "{config.cache}" needs a folder: run the crawl as a job')
         self._config = config
         self._guard = Guard(allow_private=config.allow_private, named=allowed_private)
         self._limits = Limits(
@@ -76,45 +89,99 @@ class Fetcher:
             total=config.total_timeout,
             min_rate=config.min_rate,
         )
-        self._headers = _standing_headers(config, contact)
+        self._headers = standing_headers(config, contact)
+        self._auth = authorizations(config.auth)
+        self._proxies = Proxies(config.proxies)
+        self._accept = Accept(config.accept)
+        self._bodies = BodyReader(config, spool)
+        self._insecure = frozenset(host.lower() for host in config.insecure_hosts)
+        self._spool_folder = spool
+        self._cache_folder = cache if config.cache != "off" else None
         self._clock = clock
         self._bus = bus
-        # State: the session and the watch exist between open and close; the counters only grow.
-        self._session: Session | None = None
-        self._watch: Watch | None = None
-        self._reading: set[Deadline] = set()
-        self._requests = 0
-        self._received = 0
+        # Whether a request without details needs nothing looked up: then it takes the short way.
+        self._simple = not (self._auth or config.proxies or self._insecure)
+        # State: what exists between open and close; the counters only grow.
+        self._opened: _Opened | None = None
+        self._requests = self._replayed = self._received = 0
 
     async def open(self) -> None:
-        """Make the one client session. Raises ConfigError for a `fetch.ca_file` that holds no certificates."""
+        """Make the one client session.
+
+        Raises ConfigError for a `fetch.ca_file` without certificates, JobError for a folder that cannot be used.
+        """
         try:
             tls = await asyncio.to_thread(tls_context, self._config.ca_file)
         except OSError as bad:  # ssl.SSLError is one
             raise ConfigError(
                 f"fetch.ca_file = {self._config.ca_file!r}: expected a file of certificates (PEM): {bad}"
             ) from None
-        self._session = Session(self._guard, self._headers, tls)
-        self._watch = Watch(asyncio.get_running_loop())
+        jars = Jars(await asyncio.to_thread(SuffixList)) if self._config.cookies else None
+        if self._spool_folder is not None:
+            await asyncio.to_thread(clear, self._spool_folder)
+        cache = None
+        if self._cache_folder is not None:
+            cache = Cache(self._cache_folder, self._config.cache_size)
+            await cache.open()
+        session = Session(self._guard, self._headers, tls)
+        self._opened = _Opened(session, Watch(asyncio.get_running_loop()), jars, cache)
 
     async def close(self) -> None:
         """Close all connections; returns when the last socket is closed. Safe to call twice, or without `open`."""
-        session, self._session = self._session, None
-        watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.close()
-        if session is not None:
-            await session.close()
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        opened.watch.close()
+        try:
+            await opened.session.close()
+        finally:
+            if opened.cache is not None:
+                await opened.cache.close()
 
-    async def fetch(self, ticket: Ticket, on_sent: Callable[[], None]) -> Page | Redirect | Failure:
+    @property
+    def jars(self) -> Jars | None:
+        """The cookies, for the job's storage; None when they are switched off, or before `open`."""
+        return self._opened.jars if self._opened is not None else None
+
+    async def fetch(self, ticket: Ticket, on_sent: Callable[[], None]) -> Result:
         """Send the ticket's request once and give what became of it; any final status is a Page.
 
         on_sent is called exactly once: as the request has been written to its socket, or before this returns or raises.
         """
-        session, watch = self._session, self._watch
-        if session is None or watch is None:
+        opened = self._opened
+        if opened is None:
             raise RuntimeError("Fetcher.fetch outside of open and close")
         details = decode_details(ticket.details) if ticket.details else PLAIN
+        if opened.cache is not None:
+            return await self._replay(opened, opened.cache, ticket, details, on_sent)
+        return await self._fetch(opened, ticket, details, on_sent)
+
+    async def _replay(
+        self, opened: _Opened, cache: Cache, ticket: Ticket, details: Details, on_sent: Callable[[], None]
+    ) -> Result:
+        """From the cache if it is there; otherwise fetched, and kept."""
+        key = key_of(ticket.url, details)
+        known = await cache.get(key)
+        if known is None:
+            return await self._fetch(opened, ticket, details, on_sent, keep=key)
+        on_sent()
+        self._replayed += 1
+        if opened.jars is not None:
+            opened.jars.store(details.session, ticket.url, known.headers, self._clock.now())
+        away = redirects.follow(known.status, known.headers, ticket.url, details, self._config.max_redirects)
+        flags = ("cached",)
+        return away or Page(ticket.url, known.status, known.headers, known.body, 0.0, flags=flags, hops=details.hops)
+
+    async def _fetch(
+        self,
+        opened: _Opened,
+        ticket: Ticket,
+        details: Details,
+        on_sent: Callable[[], None],
+        keep: bytes = b"",
+    ) -> Result:
+        """The request on the wire, under its deadline; everything that goes wrong there becomes a value."""
+        watch = opened.watch
         deadline = Deadline(self._limits, monotonic(), asyncio.current_task(), details.timeout)
 
         def sent() -> None:
@@ -122,24 +189,24 @@ class Fetcher:
             watch.look(deadline)
             on_sent()
 
-        exchange = Exchange(ticket.host, bool(details.proxy), sent)
+        exchange = Exchange(ticket.host, sent)
         watch.enter(deadline)
         self._requests += 1
         reply: Reply | None = None
         try:
-            reply = await self._send(session, exchange, ticket.url, details)
+            reply = await self._send(opened, exchange, ticket, details)
             began = monotonic()
             deadline.answered(began)
             watch.look(deadline)
-            return await self._take(reply, ticket, details, deadline, began - exchange.sent_at)
+            return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, keep)
         except asyncio.CancelledError:
             if not deadline.took_back():
                 raise
-            return Failure(deadline.expired, elapsed=_since(exchange))
+            return Failure(deadline.expired, elapsed=exchange.age())
         except Exception as caught:
             if deadline.took_back():
-                return Failure(deadline.expired, elapsed=_since(exchange))
-            failure = failure_of(caught, _since(exchange), sent=bool(exchange.sent_at))
+                return Failure(deadline.expired, elapsed=exchange.age())
+            failure = failure_of(caught, exchange.age(), sent=bool(exchange.sent_at))
             if failure is None:
                 raise
             return failure
@@ -150,80 +217,75 @@ class Fetcher:
                 reply.close()  # a body that was read whole has gone back to the pool already
             exchange.sent()
 
-    async def _send(self, session: Session, exchange: Exchange, url: str, details: Details) -> Reply:
-        if details is PLAIN and "@" not in url:
-            return await session.send(exchange, "GET", url, None, None)
-        url, headers = _own_headers(url, details)
-        body = details.body or None
-        return await session.send(exchange, details.method, url, headers, body, details.proxy or None)
+    async def _send(self, opened: _Opened, exchange: Exchange, ticket: Ticket, details: Details) -> Reply:
+        url, jars = ticket.url, opened.jars
+        cookies = jars.header(details.session, url, self._clock.now()) if jars is not None else ""
+        if details is PLAIN and self._simple and not cookies and "@" not in url:
+            return await opened.session.send(exchange, "GET", url)
+        proxy = self._proxies.choose(details.proxy, details.session)
+        if proxy:
+            if not is_proxy(proxy):
+                raise FetchFailed("unsendable", f"{without_password(proxy)!r} is no proxy: http://host:port")
+            self._guard.check_name(ticket.host)
+            exchange.proxied = True
+        url, authorization = split_credentials(url)
+        return await opened.session.send(
+            exchange,
+            details.method,
+            url,
+            own_headers(details, authorization or self._auth.get(ticket.host, ""), cookies),
+            details.body or None,
+            proxy or None,
+            verify=ticket.host not in self._insecure,
+        )
 
     async def _take(
-        self, reply: Reply, ticket: Ticket, details: Details, deadline: Deadline, elapsed: float
-    ) -> Page | Redirect | Failure:
+        self,
+        opened: _Opened,
+        reply: Reply,
+        ticket: Ticket,
+        details: Details,
+        deadline: Deadline,
+        elapsed: float,
+        keep: bytes,
+    ) -> Result:
         """Make of an answer what it is."""
-        status, headers = reply.status, reply.raw_headers
-        if status in redirects.STATUSES:
-            away = redirects.follow(status, headers, ticket.url, details, self._config.max_redirects, elapsed)
-            if away is not None:
-                if (declared_length(headers) or 0) <= _WORTH_DRAINING and not reply.content.at_eof():
-                    await reply.content.readany()
-                return away
-        if reply.content.at_eof():
-            body = b""
-        else:
-            body = await read_body(reply, headers, deadline, self._config.max_body)
-        return Page(ticket.url, status, headers, body, elapsed, hops=details.hops)
+        status, headers, url = reply.status, reply.raw_headers, ticket.url
+        if opened.jars is not None:
+            opened.jars.store(details.session, url, headers, self._clock.now())
+        away = redirects.follow(status, headers, url, details, self._config.max_redirects, elapsed)
+        if away is None and 200 <= status < 300 and ticket.id >= 0:
+            refused = self._accept.refused(url, headers)
+            if refused:
+                return Failure("content-type", refused, status=status, elapsed=elapsed)
+        body: bytes | Spool = b""
+        lost = False
+        if away is not None:
+            if (declared_length(headers) or 0) <= _WORTH_DRAINING and not reply.content.at_eof():
+                await reply.content.readany()
+        elif not reply.content.at_eof():
+            body, lost = await self._bodies.read(reply, headers, deadline, opened.watch)
+        if keep and opened.cache is not None and isinstance(body, bytes) and not lost:
+            await opened.cache.put(keep, url, Answer(status, headers, body))
+        if away is not None:
+            return away
+        flags = ("dataloss",) if lost else ()
+        if isinstance(body, Spool):
+            return Page(url, status, headers, b"", elapsed, flags, details.hops, body)
+        return Page(url, status, headers, body, elapsed, flags, details.hops)
 
     def statistics(self) -> FetchStatistics:
-        session = self._session
+        opened = self._opened
         return FetchStatistics(
             requests=self._requests,
+            replayed=self._replayed,
             bytes_received=self._received,
-            in_flight=len(self._watch) if self._watch else 0,
-            bytes_in_flight=0,
-            connections=session.connections if session else 0,
-            idle_connections=session.idle if session else 0,
+            in_flight=len(opened.watch) if opened else 0,
+            bytes_in_flight=self._bodies.budget.held,
+            connections=opened.session.connections if opened else 0,
+            idle_connections=opened.session.idle if opened else 0,
         )
 
     def __repr__(self) -> str:
-        state = "closed" if self._session is None else f"{len(self._watch or ())} under way"
+        state = "closed" if self._opened is None else f"{len(self._opened.watch)} under way"
         return f"<Fetcher {state}, {self._requests} requests>"
-
-
-def _since(exchange: Exchange) -> float:
-    return monotonic() - exchange.sent_at if exchange.sent_at else 0.0
-
-
-def _standing_headers(config: FetchConfig, contact: str) -> dict[str, str]:
-    """What every request carries; the user's own `fetch.headers` win."""
-    agent = f"{config.user_agent} (+{contact})" if contact else config.user_agent
-    headers = {"User-Agent": agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
-    given = {name.lower(): (name, value) for name, value in config.headers.items()}
-    kept = {name: value for name, value in headers.items() if name.lower() not in given}
-    return kept | dict(given.values())
-
-
-def _own_headers(url: str, details: Details) -> tuple[str, list[tuple[str, str]]]:
-    """The URL without its user name and password, and the headers of this request alone."""
-    headers = [header for header in details.headers if header[0].lower() != "proxy-authorization"]
-    url, credentials = split_credentials(url)
-    if credentials and not any(name.lower() == "authorization" for name, _ in headers):
-        headers.append(("Authorization", credentials))
-    if details.cookies:
-        headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value in details.cookies)))
-    return url, headers
-
-
-def split_credentials(url: str) -> tuple[str, str]:
-    """A normalised URL without its user information, and what that is as an Authorization header; "" for none.
-
-    RFC 7617, with the user information's percent-encoding undone: the bytes are UTF-8.
-    """
-    authority = urls.authority(url)
-    at = authority.rfind("@")
-    if at < 0:
-        return url, ""
-    user, _, password = authority[:at].partition(":")
-    pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-    bare = url.replace(f"//{authority}", f"//{authority[at + 1 :]}", 1)
-    return bare, f"Basic {b64encode(pair).decode('ascii')}"

@@ -14,6 +14,8 @@ import functools
 import ipaddress
 from collections.abc import Callable, Iterable
 
+from crawler.spider import url as urls
+
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _6TO4 = ipaddress.ip_network("2002::/16")
 # is_global of Python before 3.11.10 and 3.12.4 calls these global, or does not know them: IANA's special-purpose
@@ -99,6 +101,20 @@ class Guard:
         if not found or (self._named(host) and host not in self._were_public):
             return found
         raise BlockedAddress(f"{host} is at {found[0]}, which is not on the public internet")
+
+    def check_name(self, host: str) -> None:
+        """What can be said of a host that a proxy will resolve: an address, or a name for this machine.
+
+        Raises BlockedAddress.
+        """
+        name = urls.host_name(host).strip("[]")
+        if name == "localhost" or name.endswith(".localhost"):
+            name = "127.0.0.1"
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return
+        self.check(host, [name])
 
     def __repr__(self) -> str:
         return "<Guard off>" if self._allow_private else f"<Guard, {len(self._were_public)} named hosts public>"

@@ -62,12 +62,15 @@ def retry_after(headers: Iterable[tuple[bytes, bytes]], now: float) -> float | N
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
-    """RFC 9110 section 10.2.3: seconds, or a date; a date in the past means no wait. None for anything else."""
+    """RFC 9110 section 10.2.3: seconds, or a date; one in the past means no wait. None for anything else.
+
+    A date before 1970 is a clock that was never set, and says nothing.
+    """
     value = value.strip(" \t")
     if value.isascii() and value.isdigit():
         return float(value[:12])
     when = parse_date(value, now)
-    return None if when is None else max(0.0, when - now)
+    return None if when is None or when < 0 else max(0.0, when - now)
 
 
 def decide(

@@ -88,6 +88,13 @@ class Ticket(msgspec.Struct, frozen=True):
     """The fencing number of the lease it was handed out under."""
 
 
+class Spool(msgspec.Struct, frozen=True):
+    """A body that was too large for memory: it stands in a file, which belongs to whoever holds the page."""
+
+    path: str
+    size: int
+
+
 class Page(msgspec.Struct):
     """An answer, body read whole and inflated. `headers` as they came, in order."""
 
@@ -98,7 +105,10 @@ class Page(msgspec.Struct):
     elapsed: float
     """Seconds from the send to the first byte: what the adaptive delay follows."""
     flags: tuple[str, ...] = ()
+    """`dataloss`: the body ended early, and that is allowed. `cached`: nobody was asked."""
     hops: tuple[str, ...] = ()
+    spool: Spool | None = None
+    """Set: the body is there, and `body` is empty."""
 
 
 class Redirect(msgspec.Struct, frozen=True):

@@ -218,7 +218,7 @@ async def test_cancelling_a_fetch_leaves_nothing(wire: Any, fetchers: Any, ticke
         await fetching
     assert told == [1]
     assert fetcher.statistics().in_flight == 0
-    connector = fetcher._session._connector
+    connector = fetcher._opened.session._connector
     assert not connector._acquired
     assert not connector.idle
 
