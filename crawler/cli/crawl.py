@@ -1,0 +1,165 @@
+"""`crawler crawl`: run a spider from the first request to the summary.
+
+Everything that a person may have got wrong is checked before the first request is sent: spider, arguments, settings,
+where the items and the summary go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+
+from crawler import app
+from crawler.cli import loop, options, terminal
+from crawler.cli.main import DONE, NOTHING_STARTED, SPIDER_FAILED
+from crawler.cli.output import Destination, SummaryFile
+from crawler.cli.progress import Window
+from crawler.cli.project import Project, spider_arguments
+from crawler.config import Config
+from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
+from crawler.engine.lifecycle import Engine, signals
+from crawler.events import Bus, Summary
+from crawler.spider.base import Spider
+
+log = logging.getLogger("crawler")
+
+NO_CONTACT = "politeness.contact is not set: put your URL or e-mail address there, so that site owners can reach you"
+
+
+class Asked(NamedTuple):
+    """What was typed."""
+
+    arguments: Sequence[str]
+    overrides: Sequence[str]
+    append: str
+    overwrite: str
+    summary: str
+    quiet: bool
+
+
+@click.command("crawl", short_help="Run a spider and write its items.")
+@click.argument("name", metavar="NAME|FILE.py")
+@options.arguments
+@options.overrides
+@click.option("-o", "append", metavar="FILE", default="", help="Append items to FILE; - is standard output.")
+@click.option("-O", "overwrite", metavar="FILE", default="", help="Write items to FILE, emptying it first.")
+@click.option("--summary", metavar="FILE.json", default="", help="Write the summary as JSON too.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
+@options.log_level
+def command(
+    name: str,
+    arguments: tuple[str, ...],
+    overrides: tuple[str, ...],
+    append: str,
+    overwrite: str,
+    summary: str,
+    quiet: bool,
+    verbose: bool,
+    log_level: str,
+) -> int:
+    """Run a spider, by its name or by the file it is in, and write its items.
+
+    The format follows from the suffix: .jsonl, .json or .csv, each also with .gz. Without -o or -O the items go into
+    a new folder of .crawler/, and its path is printed. Ctrl-C finishes what is under way; a second one ends at once.
+
+    \b
+    crawler crawl books -O books.jsonl
+    crawler crawl docs -a start=https://docs.example/guide/ -s crawl.max_pages=100
+    crawler crawl spiders/shop.py -o - | head
+    """
+    out = terminal.console()
+    level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
+    terminal.start_logging(out, level.upper())
+    return run(Project.here(), name, Asked(arguments, overrides, append, overwrite, summary, quiet), out)
+
+
+def run(project: Project, name: str, asked: Asked, out: Console) -> int:
+    """Crawl and report; returns the exit code. Raises CrawlerError for what a person must mend."""
+    cls = project.spider(name)
+    config = project.settings(cls, asked.overrides).config
+    arguments = spider_arguments(asked.arguments)
+    jobs = project.home / config.crawl.jobs / cls.name
+    destination = Destination.choose(asked.append, asked.overwrite, jobs)
+    summary_file = SummaryFile.at(asked.summary, items_on_stdout=destination.is_stdout)
+    if not asked.quiet and not config.politeness.contact:
+        terminal.say(out, [Line(NO_CONTACT, "faint")])
+    bus = Bus()
+    report = Report(bus, on_new_error=_log_error)
+
+    def make() -> Engine:
+        return app.build(cls, config=config, sinks=[destination.sink()], arguments=arguments, bus=bus)
+
+    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=destination.is_stdout)
+    with destination:
+        summary, received = loop.run(lambda: _crawl(make, window), config.crawl.loop)
+    code = exit_code(summary, received)
+    if not asked.quiet:
+        terminal.say(out, lines(summary, report, items_in="" if destination.in_job else destination.shown))
+    if destination.in_job:
+        click.echo(destination.shown)
+    summary_file.write(as_json(summary, report, output=destination.shown, exit_code=code))
+    return code
+
+
+def exit_code(summary: Summary, received: Sequence[int]) -> int:
+    """How the process ends. A signal says more than failures, the spider's own failures more than a bad start."""
+    if received:
+        return 128 + received[0]
+    if summary.spider_errors:
+        return SPIDER_FAILED
+    if summary.outcomes and not summary.seeds_done:
+        return NOTHING_STARTED
+    return DONE
+
+
+class Watching(NamedTuple):
+    """How the person wants to watch."""
+
+    out: Console
+    cls: type[Spider]
+    config: Config
+    quiet: bool
+    items_on_stdout: bool
+
+    def window(self, engine: Engine) -> Window:
+        stdout_live = terminal.stdout_is_terminal()
+        live = self.out.is_terminal and not self.out.is_dumb_terminal and not (self.items_on_stdout and stdout_live)
+        return Window(
+            self.out, self.cls.name, engine.progress, live=live, quiet=self.quiet,
+            stdout_live=stdout_live and not self.items_on_stdout,
+        )  # fmt: skip
+
+
+async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int]]:
+    """The crawl within its loop: the first signal stops it, the second one ends it at once."""
+    engine = make()
+    crawling = asyncio.current_task()
+    assert crawling is not None  # noqa: S101  there is one in every coroutine
+    window = watching.window(engine)
+
+    def stop(reason: str) -> None:
+        engine.stop(reason)
+        grace = watching.config.crawl.grace
+        window.note(f"{reason}: finishing what is under way, {grace:g} s at most; once more to stop at once")
+
+    with signals(stop, crawling.cancel) as received, window:
+        try:
+            summary = await engine.run()
+        except asyncio.CancelledError:
+            if len(received) < 2:
+                raise
+            crawling.uncancel()
+            summary = engine.summary()
+    return summary, received
+
+
+def _log_error(error: SpiderError) -> None:
+    """The first page of each way to fail; how many there were stands in the summary."""
+    at = f" at {error.where}" if error.where else ""
+    log.error("%s%s", error.detail or error.kind, at, extra={"url": error.url})

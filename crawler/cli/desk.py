@@ -1,0 +1,202 @@
+"""One page at a time, fetched as a crawl would fetch it: what `fetch`, `parse` and `shell` sit at.
+
+A desk is a crawl whose `start()` waits for what is typed: robots.txt, delays, redirects, the address guard and the
+spider's own hooks all apply, and a typed URL counts as a start URL. The crawl runs on a loop in a thread of its own, so
+that the person keeps the main one: with Ctrl-C, `breakpoint()`, and calls that simply return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar, cast
+
+import msgspec
+
+from crawler import app
+from crawler.config import Config
+from crawler.engine.lifecycle import Engine
+from crawler.errors import CrawlerError
+from crawler.events import Bus, FetchEnded, FetchStarted, TicketEnded
+from crawler.kinds import FAILURES, Drop, advice
+from crawler.spider.base import Spider, initial_domains
+from crawler.spider.request import Request
+from crawler.spider.response import Response
+
+T = TypeVar("T")
+TAKE = "_desk_takes_the_page"
+ANY_STATUS = tuple(range(200, 600))
+
+
+class Exchange(NamedTuple):
+    """One request that was sent, and its answer. `kind` as in `FetchEnded`."""
+
+    url: str
+    status: int
+    kind: str
+    size: int
+    seconds: float
+
+
+class Fetched(NamedTuple):
+    """What became of a request: a response, or a reason why there is none."""
+
+    response: Response | None
+    reason: str
+    """A failure kind or a drop reason; "" if there is a response."""
+    detail: str
+    exchanges: list[Exchange]
+
+    @property
+    def explained(self) -> str:
+        """Why there is no response, for a person."""
+        if self.reason == Drop.ROBOTS:
+            return "robots.txt forbids it (-s politeness.robots=no asks nevertheless)"
+        words = advice(self.reason) if self.reason in FAILURES else ""
+        return ": ".join(word for word in (self.reason, self.detail or words) if word)
+
+
+class Desk:
+    """`with Desk(…) as desk: desk.fetch(request)`. Its methods are called from one thread, not from a loop.
+
+    State: the crawl's thread, and what is known so far of the one request that is under way.
+    """
+
+    def __init__(self, cls: type[Spider], config: Config, arguments: Mapping[str, Any]) -> None:
+        self._cls = cls
+        self._config = _for_one_page(config)
+        self._arguments = arguments
+        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._pending: concurrent.futures.Future[Fetched] | None = None
+        self._response: Response | None = None
+        self._exchanges: list[Exchange] = []
+        self._sent_at = 0.0
+        self._typed: asyncio.Queue[Request | None]
+        self._loop: asyncio.AbstractEventLoop
+        self.spider: Spider
+        self.domains: list[str] | None = None
+        """The spider's scope, as a crawl would begin with."""
+
+    # ---- the person's thread -----------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._ready.result()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ready.done() and not self._ready.exception():
+            self._loop.call_soon_threadsafe(self._crawling.cancel)
+        self._thread.join()
+
+    def fetch(self, request: Request, *, any_status: bool = True) -> Fetched:
+        """What became of the request. any_status: a page is a page, also with 404."""
+        pending: concurrent.futures.Future[Fetched] = concurrent.futures.Future()
+        asked = request.replace(callback=TAKE, errback=None, dont_filter=True, cb_kwargs={})
+        if any_status:
+            asked = asked.replace(handle_httpstatus_list=ANY_STATUS)
+        self._loop.call_soon_threadsafe(self._ask, asked, pending)
+        return pending.result()
+
+    def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Await something of the spider's on the crawl's loop."""
+
+        async def call() -> T:
+            return await function(*arguments)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    # ---- the crawl's thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._crawl())
+        except BaseException as error:  # noqa: BLE001  it belongs to the person's thread, whatever it is
+            self._give_up(error)
+        else:
+            self._give_up(CrawlerError("the crawl behind this command has ended"))
+
+    async def _crawl(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._typed = asyncio.Queue()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  there is one in every coroutine
+        self._crawling = task
+        bus = Bus()
+        bus.on(FetchStarted, self._started)
+        bus.on(FetchEnded, self._ended)
+        bus.on(TicketEnded, self._settled)
+        await self._engine(bus).run()
+
+    def _engine(self, bus: Bus) -> Engine:
+        at_desk = cast("type[Spider]", type(self._cls.__name__, (self._cls,), self._methods()))
+        at_desk.__qualname__ = self._cls.__qualname__
+        at_desk.__module__ = self._cls.__module__
+        return app.build(at_desk, config=self._config, sinks=[], arguments=self._arguments, bus=bus)
+
+    def _methods(self) -> dict[str, Any]:
+        """What differs from the spider's own class: where requests come from, and that pages go to the desk."""
+        desk, cls = self, self._cls
+
+        def __init__(spider: Spider, **arguments: Any) -> None:  # noqa: N807
+            cls.__init__(spider, **arguments)
+            desk.domains = initial_domains(spider)
+            spider.allowed_domains = None
+            desk.spider = spider
+
+        async def start(spider: Spider) -> AsyncIterator[Request]:
+            desk._ready.set_result(None)
+            while (request := await desk._typed.get()) is not None:
+                yield request
+
+        async def take(spider: Spider, response: Response) -> None:
+            desk._response = response
+
+        return {"__init__": __init__, "start": start, TAKE: take, "name": getattr(cls, "name", "desk")}
+
+    def _ask(self, request: Request, pending: concurrent.futures.Future[Fetched]) -> None:
+        self._pending, self._response, self._exchanges = pending, None, []
+        self._typed.put_nowait(request)
+
+    def _started(self, event: FetchStarted) -> None:
+        self._sent_at = event.at
+
+    def _ended(self, event: FetchEnded) -> None:
+        taken = event.at - self._sent_at
+        self._exchanges.append(Exchange(event.url, event.status, event.kind, event.size, taken))
+
+    def _settled(self, event: TicketEnded) -> None:
+        """The request has its outcome; after a redirect, the next request has."""
+        pending = self._pending
+        if pending is None or event.outcome == "moved":
+            return
+        self._pending = None
+        if event.outcome == "done":
+            pending.set_result(Fetched(self._response, "", "", self._exchanges))
+        else:
+            pending.set_result(Fetched(None, event.reason, event.detail, self._exchanges))
+
+    def _give_up(self, error: BaseException) -> None:
+        for waiting in (self._ready, self._pending):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
+
+    def __repr__(self) -> str:
+        return f"<Desk {self._cls.__qualname__}{', waiting' if self._pending else ''}>"
+
+
+def _for_one_page(config: Config) -> Config:
+    """No processes, and no limit that could end the crawl while somebody is thinking."""
+    crawl = msgspec.structs.replace(config.crawl, max_pages=None, max_items=None, max_depth=None, max_time=None)
+    return msgspec.structs.replace(config, crawl=crawl, parse=msgspec.structs.replace(config.parse, processes=0))

@@ -1,0 +1,32 @@
+"""Which event loop a command runs on: uvloop where there is one, unless the settings say otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar
+
+from crawler.errors import ConfigError
+
+Kind = Literal["auto", "uvloop", "asyncio"]
+T = TypeVar("T")
+
+
+def factory(kind: Kind) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop; None: asyncio's own. Raises ConfigError if uvloop is asked for and not there."""
+    if kind == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if kind == "uvloop":
+            raise ConfigError("crawl.loop is uvloop, which is not installed here: pip install uvloop") from None
+        return None
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]], kind: Kind) -> T:
+    """Run a coroutine function to its end on a new loop."""
+    with asyncio.Runner(loop_factory=factory(kind)) as runner:
+        return runner.run(main())

@@ -1,0 +1,204 @@
+"""`crawler`: the words a person types, and how it ends.
+
+Every command is a module of this room, loaded when it is used: `crawler --help` imports no engine. A person's mistake
+is one sentence on standard error; a traceback appears for our own mistakes only, and says so.
+
+    0 done                                     4 no start request succeeded
+    1 the spider's code failed on some pages   70 a bug in crawler itself
+    2 usage or configuration                   130, 143 interrupted by SIGINT, SIGTERM
+    3 job in use, damaged, or no space         141 the reader of standard output has gone
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from crawler.cli.safe import safe
+from crawler.errors import CrawlerError, JobError, UsageError
+
+PROGRAM = "crawler"
+COMPLETION = "_CRAWLER_COMPLETE"
+"""Environment: the shell asks for completions (click)."""
+DONE = 0
+SPIDER_FAILED = 1
+USAGE = 2
+JOB = 3
+NOTHING_STARTED = 4
+BUG = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130
+READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
+
+COMMANDS = {
+    "crawl": "Run a spider and write its items.",
+    "list": "List the spiders of this project.",
+    "fetch": "Fetch one page as the crawler sees it.",
+    "parse": "Run one page through one callback, here.",
+    "shell": "Try selectors on a page by hand.",
+    "new": "Write a new spider to start from.",
+    "init": "Make a project that runs at once.",
+    "settings": "Show every setting, its value and origin.",
+    "demo": "Serve the demo shop, to look at and to crawl.",
+}
+"""Each is `command` in the module of the same name."""
+
+
+class Commands(click.Group):
+    """Knows its commands by name and one line; loads the module of the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"crawler.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from crawler import __version__
+
+        click.echo(f"crawler {__version__}")
+        ctx.exit()
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version.")
+def commands() -> None:
+    """An async web crawler: nothing is lost, nothing comes twice, and it tells you why.
+
+    \b
+    crawler crawl books                       run the spider named books
+    crawler crawl books -O books.jsonl        the same, items into a file
+    crawler COMMAND --help                    what a command takes
+    """
+
+
+def main() -> NoReturn:
+    """The entry point of the `crawler` script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what was typed; returns the exit code. Raises nothing."""
+    try:
+        code = _invoke(list(arguments))
+        sys.stdout.flush()
+        return code
+    except BaseException as error:  # noqa: BLE001  the last place: whatever it is becomes an exit code
+        return _ended_by(error)
+
+
+def _invoke(arguments: list[str]) -> int:
+    """As click's own `main`, which would hide a broken pipe behind the exit code 1."""
+    if COMPLETION in os.environ:
+        commands.main(arguments, prog_name=PROGRAM)
+    try:
+        with commands.make_context(PROGRAM, arguments) as ctx:
+            code: Any = commands.invoke(ctx)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    return code if isinstance(code, int) else DONE
+
+
+def _ended_by(error: BaseException) -> int:
+    error = _first(error)
+    match error:
+        case SystemExit(code=code):
+            return code if isinstance(code, int) else USAGE
+        case KeyboardInterrupt() | click.exceptions.Abort():
+            return INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            return USAGE
+        case click.ClickException():
+            _complain(error.format_message(), hint=_help_of(error))
+            return USAGE
+        case UsageError():
+            _complain(str(error))
+            return USAGE
+        case BrokenPipeError():
+            _forget_stdout()
+            return READER_GONE
+        case JobError():
+            return _job_failed(error)
+        case _:
+            return _crashed(error)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The one to speak of, of several that a task group has gathered: what a person can mend, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_first(one) for one in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, CrawlerError)), leaves[0])
+
+
+def _job_failed(error: JobError) -> int:
+    cause = error.__cause__
+    if isinstance(cause, BrokenPipeError):
+        _forget_stdout()
+        return READER_GONE
+    _complain(str(error))
+    return JOB
+
+
+def _complain(message: str, *, hint: str = "") -> None:
+    with _stderr_may_be_gone():
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(safe(message) + (f" ({hint})" if hint else ""), err=True)
+
+
+def _help_of(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    return f"see {ctx.command_path} --help" if ctx is not None else ""
+
+
+def _crashed(error: BaseException) -> int:
+    """An exception that nobody foresaw: the spider's if one of its lines stands in the traceback, ours otherwise."""
+    import traceback
+
+    from crawler.spider import blame
+
+    place = blame.own_line(error)
+    with _stderr_may_be_gone():
+        if place:
+            click.echo(blame.own_traceback(error), err=True, nl=False)
+            _complain(f"{place}: the crawl ended here, because this code raised {type(error).__name__}")
+        else:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            _complain("this is a bug in crawler, not in your spider; please report it with the lines above")
+    return SPIDER_FAILED if place else BUG
+
+
+def _forget_stdout() -> None:
+    """Let the interpreter's last flush go nowhere instead of complaining about the broken pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _stderr_may_be_gone() -> Iterator[None]:
+    with contextlib.suppress(OSError, ValueError):
+        yield

@@ -1,0 +1,162 @@
+"""What is typed, and how it ends: exit codes, near misses, and no traceback for a person's mistake."""
+
+import errno
+import subprocess
+import sys
+
+import click
+import pytest
+
+import crawler as package
+from crawler.cli import main
+from crawler.errors import ConfigError, JobError, OutputError, SpiderError
+
+SPIDER = """
+from crawler import Spider
+
+class One(Spider):
+    name = "one"
+    start_urls = ["http://127.0.0.1:9/"]
+
+    def parse(self, response):
+        yield {"url": response.url}
+"""
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A command that raises whatever it is told to."""
+
+    def install(error: BaseException) -> None:
+        @click.command("list")
+        def command() -> None:
+            raise error
+
+        monkeypatch.setattr("crawler.cli.list.command", command)
+
+    return install
+
+
+def test_help_names_every_command_and_shows_how_to_begin(crawler):
+    ended = crawler("--help")
+    assert ended.code == 0
+    assert "crawler crawl books" in ended.out
+    for name in main.COMMANDS:
+        assert f"  {name} " in ended.out
+
+
+@pytest.mark.parametrize("name", list(main.COMMANDS))
+def test_each_command_has_help_with_an_example(crawler, name):
+    ended = crawler(name, "--help")
+    assert ended.code == 0
+    assert f"crawler {name}" in ended.out.split("Options:")[0].split("\n", 1)[1]
+
+
+def test_the_version_is_the_packages(crawler):
+    assert crawler("--version") == (0, f"crawler {package.__version__}\n", "")
+
+
+def test_help_imports_neither_the_engine_nor_the_terminal_library():
+    code = (
+        "import sys; from crawler.cli.main import run; run(['--help']);"
+        "print([name for name in ('aiohttp', 'rich', 'uvloop', 'crawler.engine.lifecycle', 'sqlite3',"
+        " 'asyncio') if name in sys.modules], file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["crwl"], "No such command 'crwl'. Did you mean 'crawl'? (see crawler --help)"),
+        (["list", "--jsno"], "No such option '--jsno'. Did you mean '--json'? (see crawler list --help)"),
+        (["new"], "Missing argument 'NAME'. (see crawler new --help)"),
+        (["crawl", "one", "-a", "x"], "-a x: expected name=value, as in -a start=https://www.example.org/"),
+        (["crawl", "one", "-s", "politeness.dely=1"], "Did you mean 'politeness.delay'?"),
+        (["crawl", "on"], "Did you mean 'one'?"),
+        (["crawl", "one.py"], "there is no file one.py"),
+        (["crawl", "one", "-O", "items.xml"], "nobody knows how to write '.xml'"),
+        (["crawl", "one", "-O", "a.jsonl", "-o", "b.jsonl"], "give either -o FILE (append) or -O FILE (overwrite)"),
+        (["crawl", "one", "--summary", "no/where.json"], "there is no folder no"),
+        (["parse", "one", "example.org"], "did you mean https://example.org"),
+    ],
+)
+def test_a_mistake_is_one_line_with_what_would_have_been_right_and_exit_code_2(crawler, project, typed, said):
+    (project / "spiders" / "one.py").write_text(SPIDER)
+    ended = crawler(*typed)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+    assert not (project / ".crawler").exists()
+
+
+def test_a_syntax_error_in_a_spider_is_named_with_file_and_line(crawler, project):
+    (project / "spiders" / "bad.py").write_text('name = "bad"\nclass Bad(:\n')
+    ended = crawler("crawl", "bad")
+    assert (ended.code, ended.out) == (2, "")
+    assert "spiders/bad.py:2: SyntaxError" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (SpiderError("s"), 2, "error: s\n"),
+        (ConfigError("c"), 2, "error: c\n"),
+        (OutputError("o\x1b[2J"), 2, "error: o\\x1b[2J\n"),
+        (JobError("j"), 3, "error: j\n"),
+        (ExceptionGroup("g", [RuntimeError("r"), ExceptionGroup("h", [JobError("j")])]), 3, "error: j\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (click.exceptions.Abort(), 130, ""),
+        (SystemExit(7), 7, ""),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(crawler, broken, error, code, said):
+    broken(error)
+    ended = crawler("list")
+    assert ended.code == code
+    assert ended.err.strip() == said.strip()
+
+
+def test_our_own_mistake_is_a_traceback_and_says_whose_it_is(crawler, broken, monkeypatch):
+    monkeypatch.setattr("crawler.spider.blame.own_line", lambda error, home="": "")
+    broken(ZeroDivisionError("division by zero"))
+    ended = crawler("list")
+    assert ended.code == 70
+    assert "Traceback" in ended.err
+    assert "this is a bug in crawler, not in your spider" in ended.err
+
+
+def test_what_a_persons_own_code_raises_names_their_line_and_ends_with_1(crawler, broken):
+    broken(ValueError("mine"))
+    ended = crawler("list")
+    assert ended.code == 1
+    assert "ValueError: mine" in ended.err
+    assert "test_main.py" in ended.err.splitlines()[-1]
+    assert "bug in crawler" not in ended.err
+
+
+def test_a_reader_that_has_gone_is_no_error_to_speak_of(process, project):
+    """`crawler settings | true`: more than a pipe holds is not needed, only that nobody reads."""
+    running = process("settings", cwd=project)
+    running.stdout.close()
+    running.stdout = None
+    _, err = running.communicate()
+    assert running.returncode == 141
+    assert err == b""
+
+
+def test_a_broken_pipe_under_the_items_is_the_readers_doing_not_the_jobs(crawler, broken, monkeypatch):
+    monkeypatch.setattr(main, "_forget_stdout", lambda: None)
+    error = JobError("the items cannot be written")
+    error.__cause__ = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    broken(error)
+    assert crawler("list") == (141, "", "")
+
+
+def test_output_without_a_terminal_has_no_colours(crawler, project):
+    ended = crawler("crawl", "nothing")
+    assert "\x1b" not in ended.err
