@@ -6,6 +6,7 @@
     │   ├── SpiderError         a spider's file or class: names file and line
     │   └── OutputError         an output that cannot be written where it was asked for
     ├── JobError                a job's folder is in use, damaged, or out of space         (exit 3)
+    │   └── ReaderGone          nobody reads the standard output that the items go to      (exit 141)
     ├── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
     └── FetchError              a callback awaited `self.fetch`, and no page came          (caught, or that page fails)
 
@@ -43,6 +44,10 @@ class OutputError(UsageError):
 
 class JobError(CrawlerError):
     """A job's folder that is in use, damaged, or on a full disk."""
+
+
+class ReaderGone(JobError):
+    """Whoever read the pipe that the items went into has left: `crawler crawl books -o - | head`."""
 
 
 class CallbackError(CrawlerError):

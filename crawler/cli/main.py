@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from crawler.cli.safe import safe
-from crawler.errors import CrawlerError, JobError, UsageError
+from crawler.errors import CrawlerError, JobError, ReaderGone, UsageError
 
 PROGRAM = "crawler"
 COMPLETION = "_CRAWLER_COMPLETE"
@@ -136,11 +136,12 @@ def _ended_by(error: BaseException) -> int:
         case UsageError():
             _complain(str(error))
             return USAGE
-        case BrokenPipeError():
+        case BrokenPipeError() | ReaderGone():
             _forget_stdout()
             return READER_GONE
         case JobError():
-            return _job_failed(error)
+            _complain(str(error))
+            return JOB
         case _:
             return _crashed(error)
 
@@ -151,15 +152,6 @@ def _first(error: BaseException) -> BaseException:
         return error
     leaves = [_first(one) for one in error.exceptions]
     return next((leaf for leaf in leaves if isinstance(leaf, CrawlerError)), leaves[0])
-
-
-def _job_failed(error: JobError) -> int:
-    cause = error.__cause__
-    if isinstance(cause, BrokenPipeError):
-        _forget_stdout()
-        return READER_GONE
-    _complain(str(error))
-    return JOB
 
 
 def _complain(message: str, *, hint: str = "") -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 
-from crawler.errors import JobError
+from crawler.errors import JobError, ReaderGone
 from crawler.frontier.base import Sink
 
 
@@ -71,6 +71,8 @@ class Outputs:
         try:
             for sink in self._sinks:
                 sink.kept()
+        except BrokenPipeError as gone:
+            raise ReaderGone("nobody reads the items any more: the pipe that they go into is closed") from gone
         except OSError as refused:
             raise JobError(f"the items cannot be delivered: {refused}") from refused
 

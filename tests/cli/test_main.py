@@ -1,6 +1,5 @@
 """What is typed, and how it ends: exit codes, near misses, and no traceback for a person's mistake."""
 
-import errno
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import pytest
 
 import crawler as package
 from crawler.cli import main
-from crawler.errors import ConfigError, JobError, OutputError, SpiderError
+from crawler.errors import ConfigError, JobError, OutputError, ReaderGone, SpiderError
 
 SPIDER = """
 from crawler import Spider
@@ -151,9 +150,7 @@ def test_a_reader_that_has_gone_is_no_error_to_speak_of(process, project):
 
 def test_a_broken_pipe_under_the_items_is_the_readers_doing_not_the_jobs(crawler, broken, monkeypatch):
     monkeypatch.setattr(main, "_forget_stdout", lambda: None)
-    error = JobError("the items cannot be written")
-    error.__cause__ = BrokenPipeError(errno.EPIPE, "Broken pipe")
-    broken(error)
+    broken(ReaderGone("nobody reads"))
     assert crawler("list") == (141, "", "")
 
 
