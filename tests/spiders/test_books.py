@@ -5,7 +5,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
+from support.site import nothing_left
 
+import crawler
 from crawler import Request, Response
 from crawler.demo import pages, shop
 from crawler.demo.catalogue import catalogue
@@ -13,6 +15,7 @@ from crawler.errors import SpiderError, UsageError
 from spiders.books import Book, Books
 
 ORIGIN = "http://127.0.0.1:8765"
+QUICK = {"politeness.delay": 0, "parse.processes": 1}
 
 
 def page(path):
@@ -105,3 +108,27 @@ async def test_with_a_start_of_its_own_nothing_is_served(unused_tcp_port):
     free = await shop.serve(port=unused_tcp_port)
     await free.close()
     await spider.closed("finished")
+
+
+async def test_the_crawl_finds_every_page_and_every_book_once_and_leaves_the_basket_alone():
+    served = await shop.serve()
+    try:
+        async with nothing_left():
+            result = await crawler.crawl(Books, start=served.url, settings=QUICK)
+    finally:
+        await served.close()
+    assert result.reason == "finished"
+    by_sku = sorted(result.items, key=lambda item: item["sku"])
+    assert [(item["sku"], item["title"], item["price"]) for item in by_sku] == [
+        (book.sku, book.title, str(book.price)) for book in catalogue()
+    ]
+    moved = [catalogue()[number - 1].old_path for number in pages.BARGAINS]
+    assert served.hits == dict.fromkeys([*pages.paths(), *moved, pages.DEAD_LINK, "/robots.txt"], 1)
+    assert [(page.kind, urlsplit(page.url).path) for page in result.failed] == [("status", pages.DEAD_LINK)]
+
+
+async def test_the_crawl_of_the_own_shop_ends_with_the_shop(unused_tcp_port):
+    async with nothing_left():
+        result = await crawler.crawl(Books, port=unused_tcp_port, settings=QUICK | {"crawl.max_items": 20})
+    assert len(result.items) >= 20
+    assert {urlsplit(item["url"]).port for item in result.items} == {unused_tcp_port}

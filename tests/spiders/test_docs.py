@@ -1,7 +1,9 @@
 """The documentation walker's callback on small pages."""
 
 import pytest
+from support.site import Site, links
 
+import crawler
 from crawler import Request, Response
 from crawler.errors import UsageError
 from spiders.docs import Docs, Page, folder
@@ -80,3 +82,25 @@ def test_the_folder_of_an_address(url, expected):
 def test_without_a_start_it_says_how_to_give_one():
     with pytest.raises(UsageError, match=r"crawler crawl docs -a start=https://"):
         Docs()
+
+
+@pytest.fixture
+async def site():
+    made = Site()
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_the_crawl_stays_below_the_start_and_yields_each_page_once(site):
+    site.pages |= {
+        "/guide/": links("one.html", "two.html", "/", "notes.txt", "gone.html"),
+        "/guide/one.html": links("two.html", "deep/three.html", "./#top"),
+        "/guide/two.html": links("one.html#part", "/other/"),
+        "/guide/deep/three.html": links("../", "../one.html"),
+    }
+    settings = {"politeness.delay": 0, "parse.processes": 1}
+    result = await crawler.crawl(Docs, start=f"{site.url}/guide/", settings=settings)
+    expected = ["/guide/", "/guide/deep/three.html", "/guide/one.html", "/guide/two.html"]
+    assert sorted(item["url"].removeprefix(site.url) for item in result.items) == expected
+    assert site.seen == dict.fromkeys([*expected, "/guide/gone.html", "/robots.txt"], 1)

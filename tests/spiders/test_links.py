@@ -2,7 +2,10 @@
 
 import msgspec
 import pytest
+from aiohttp import web
+from support.site import Site, links
 
+import crawler
 from crawler import Request, Response
 from crawler.errors import UsageError
 from crawler.spider.base import counting
@@ -116,3 +119,42 @@ def test_what_was_reached_is_counted(spider):
 def test_without_a_start_it_says_how_to_give_one():
     with pytest.raises(UsageError, match=r"crawler crawl links -a start=https://"):
         Links()
+
+
+@pytest.fixture
+async def sites():
+    made = [Site(), Site()]
+    for site in made:
+        await site.open()
+    yield made
+    for site in made:
+        await site.close()
+
+
+async def test_the_crawl_reports_each_broken_link_once_and_reads_no_other_host(sites):
+    home, away = sites
+
+    async def moved(request):
+        raise web.HTTPFound("/nowhere")
+
+    async def no_head(request):
+        return web.Response(status=405 if request.method == "HEAD" else 200)
+
+    home.handlers["/moved"] = moved
+    away.handlers["/no-head"] = no_head
+    far = [f"{away.url}{path}" for path in ("/fine", "/no-head", "/gone", "/fine#part", "/gone?x=1")]
+    home.pages |= {"/": links("/a", "/gone", "/moved", *far), "/a": links("/", "/gone", "/moved", *far)}
+    away.pages |= {"/fine": links("/must-not-be-read")}
+    settings = {"politeness.delay": 0, "parse.processes": 1, "fetch.allow_private": True}
+    result = await crawler.crawl(Links, start=f"{home.url}/", settings=settings)
+    assert sorted((item["url"], item["status"], item["redirected_to"]) for item in result.items) == sorted(
+        [
+            (f"{home.url}/gone", 404, None),
+            (f"{home.url}/moved", 404, f"{home.url}/nowhere"),
+            (f"{away.url}/gone", 404, None),
+            (f"{away.url}/gone?x=1", 404, None),
+        ]
+    )
+    assert {item["found_on"] for item in result.items} == {f"{home.url}/"}
+    assert home.seen == dict.fromkeys(["/robots.txt", "/", "/a", "/gone", "/moved", "/nowhere"], 1)
+    assert away.seen == {"/robots.txt": 1, "/fine": 1, "/no-head": 2, "/gone": 2, "/gone?x=1": 2}, "HEAD, then GET"
