@@ -35,6 +35,7 @@ class Summary(Event, frozen=True):
     bytes: int
     left: int
     duplicates: int
+    retries: int
     seeds_done: int
     spider_errors: int
     outcomes: dict[str, int]

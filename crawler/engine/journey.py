@@ -111,7 +111,10 @@ class Journey:
     async def worker(self) -> None:
         while True:
             self._scheduler.worker_idle()
-            ticket = await self._scheduler.queue.get()
+            ticket, refusal = await self._scheduler.queue.get()
+            if refusal is not None:
+                await self._refuse(ticket, refusal)
+                continue
             if ticket.id < 0:
                 await (self._visits.serve(ticket) if self._visits.expects(ticket) else self._fetch_robots(ticket))
                 continue
@@ -122,6 +125,15 @@ class Journey:
                     continue
                 ticket = hooked
             await self._fetch(ticket)
+
+    async def _refuse(self, ticket: Ticket, refusal: Outcome) -> None:
+        """It must not be asked for: robots.txt forbids it, or could not be had for too long."""
+        if ticket.id < 0:
+            self._visits.refused(ticket, refusal)
+        elif isinstance(refusal, Failed):
+            await self._give_up(ticket, decode_details(ticket.details), Failure(refusal.kind, refusal.detail))
+        else:
+            self.settle(ticket, refusal)
 
     async def _fetch_robots(self, ticket: Ticket) -> None:
         """robots.txt, redirects followed on the spot (RFC 9309 §2.3.1.2); the host's lane is closed meanwhile."""
@@ -221,7 +233,9 @@ class Journey:
         if isinstance(verdict, retry.Again):
             self.settle(ticket, Retry(self._clock.now() + verdict.after, verdict.why))
             return
-        failure = verdict.failure
+        await self._give_up(ticket, details, verdict.failure)
+
+    async def _give_up(self, ticket: Ticket, details: Details, failure: Failure) -> None:
         outcome = Failed(failure.kind, failure.detail)
         if details.errback:
             await self._parse(ticket, details.errback, _failed_job(ticket, failure), outcome)
@@ -244,7 +258,7 @@ class Journey:
 
     async def _run_here(self, job: Job, open_: Open) -> None:
         await self._inline.room()
-        answer = await self._inline.run(job)
+        answer = await self._inline.run(job, self._scope.domains)
         self._callbacks -= 1
         if self._callbacks < MAX_CALLBACKS:
             self._pressure.free("callbacks")

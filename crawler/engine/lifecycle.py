@@ -29,7 +29,7 @@ from crawler.engine.visits import Visits
 from crawler.errors import SpiderError, UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
-from crawler.frontier.base import Committed, Frontier
+from crawler.frontier.base import Committed, Frontier, FrontierStatistics
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import home_of
@@ -38,7 +38,7 @@ from crawler.spider import blame
 from crawler.spider.base import Spider, bind_fetch
 from crawler.spider.request import Request
 from crawler.spider.response import Response
-from crawler.spider.travel import Finished, Outcome, Ticket
+from crawler.spider.travel import Finished
 
 COMMIT_GRACE = 1.5
 """Seconds after `crawl.grace` for the last commit: together they stay under the 10 s that `docker stop` waits."""
@@ -95,7 +95,6 @@ class Engine:
             clock=clock,
             pressure=pressure,
             tally=self._tally,
-            settle=self._settle_refused,
         )
         self._visits = Visits(self._scheduler, fetcher, config.fetch, clock)
         self._committer = Committer(
@@ -175,7 +174,6 @@ class Engine:
                 deadline.cancel()
 
     def _start(self, pool: ParsePool, tasks: asyncio.TaskGroup) -> None:
-        inline = self._make_inline()
         bind_fetch(self._spider, self._visit)
         self._journey = journey = Journey(
             spider=self._spider,
@@ -183,7 +181,7 @@ class Engine:
             fetcher=self._fetcher,
             scheduler=self._scheduler,
             pool=pool,
-            inline=inline,
+            inline=self._make_inline(),
             visits=self._visits,
             committer=self._committer,
             scope=self._scope,
@@ -194,7 +192,6 @@ class Engine:
             bus=self._bus,
         )
         self._scope.on_widened(pool.widen)
-        self._scope.on_widened(inline.widen)
         tasks.create_task(pool.open(), name="start parse processes")
         tasks.create_task(self._committer.run(), name="committer")
         tasks.create_task(self._scheduler.run(), name="scheduler")
@@ -251,13 +248,6 @@ class Engine:
             self._ended.set()
             self._turning.set()
 
-    def _settle_refused(self, ticket: Ticket, outcome: Outcome) -> None:
-        """The scheduler refuses to hand it out."""
-        if ticket.id < 0:
-            self._visits.refused(ticket, outcome)
-        else:
-            self._committer.add(Finished(ticket, outcome))
-
     def _committed(self, finished: Sequence[Finished], committed: Committed) -> None:
         """A group is durable: close its tickets, wake what it made possible, and see whether this was the end."""
         self._tally.open -= len(finished)
@@ -291,7 +281,8 @@ class Engine:
             duplicates=known.duplicates,
             seeds_done=self._tally.seeds_done,
             spider_errors=self._tally.spider_errors,
-            outcomes={" ".join(filter(None, pair)): n for pair, n in sorted(known.reasons.items())},
+            outcomes=_outcomes(known),
+            retries=known.retries,
             refused=dict(known.refused),
             statuses={str(status): n for status, n in sorted(self._tally.statuses.items())},
             dropped_items=dict(self._tally.dropped_items),
@@ -312,6 +303,13 @@ class Engine:
             hosts=at_hosts.lanes + at_hosts.waiting_hosts,
             held=tuple(at_hosts.held),
         )
+
+
+def _outcomes(known: FrontierStatistics) -> dict[str, int]:
+    """Tickets by outcome and reason, without those that stay in the frontier."""
+    counts = {"done": known.done, "moved": known.moved}
+    counts |= {f"{tag} {reason}": n for (tag, reason), n in sorted(known.reasons.items()) if tag != "retry"}
+    return {name: n for name, n in counts.items() if n}
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from aiolimiter import AsyncLimiter
@@ -30,6 +30,8 @@ from crawler.spider import url as urls
 from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
 
 Entry = tuple[float, int, Lane]
+HandOut = tuple[Ticket, Outcome | None]
+"""A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
 
 
 class SchedulerStatistics(msgspec.Struct, frozen=True):
@@ -55,9 +57,8 @@ class Scheduler:
         clock: Clock,
         pressure: Pressure,
         tally: Tally,
-        settle: Callable[[Ticket, Outcome], None],
     ) -> None:
-        self.queue: asyncio.Queue[Ticket] = asyncio.Queue(maxsize=workers)
+        self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=workers)
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange)
         self._frontier = frontier
@@ -66,7 +67,6 @@ class Scheduler:
         self._clock = clock
         self._pressure = pressure
         self._tally = tally
-        self._settle = settle
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
         self._limiter = AsyncLimiter(1, 1 / config.max_rate) if config.max_rate else None
         self._idle_workers = asyncio.Semaphore(0)
@@ -85,7 +85,7 @@ class Scheduler:
             await self._idle_workers.acquire()
             if self._limiter is not None:
                 await self._limiter.acquire()
-            self.queue.put_nowait(await self._next_ticket())
+            self.queue.put_nowait(await self._next())
 
     # ---- what workers and the committer tell -----------------------------------------------------------------
 
@@ -171,7 +171,7 @@ class Scheduler:
 
     # ---- deciding --------------------------------------------------------------------------------------------
 
-    async def _next_ticket(self) -> Ticket:
+    async def _next(self) -> HandOut:
         while True:
             now = self._clock.now()
             lane = self._pop_due(self._guest_heap, now)
@@ -182,8 +182,8 @@ class Scheduler:
                     self.lanes.grow()
             if lane is None:
                 await self._wait(None if held else self._heap)
-            elif (ticket := self._take(lane, now)) is not None:
-                return ticket
+            elif (taken := self._take(lane, now)) is not None:
+                return taken
 
     def _pop_due(self, heap: list[Entry], now: float) -> Lane | None:
         """The lane whose time came first, off the heap; None if no lane's time has come."""
@@ -210,8 +210,8 @@ class Scheduler:
             if timer is not None:
                 timer.cancel()
 
-    def _take(self, lane: Lane, now: float) -> Ticket | None:
-        """The lane's next ticket, marked as under way; None if it has none at hand or may not ask yet."""
+    def _take(self, lane: Lane, now: float) -> HandOut | None:
+        """The lane's next ticket, marked as under way; None if it has none at hand or may not be asked yet."""
         if not lane.guests and not lane.window:
             self.lanes.read_first(lane)
             return None
@@ -219,21 +219,21 @@ class Scheduler:
         if self._obey_robots:
             known = self._robots.get(urls.origin(ticket.url))
             if known is None or (known.expires <= now and not known.given_up(now)):
-                return self._ask_robots(lane, ticket)
+                return self._ask_robots(lane, ticket), None
             if known.verdict == "unreachable" and not known.given_up(now):
                 lane.state = self.rules.not_before(lane.state, known.expires)
                 self._arrange(lane)
                 return None
             if not known.allowed(ticket.url, self._agent):
                 self._open(lane)
-                self._refuse(ticket, known)
                 self._arrange(lane)
-                return None
+                given_up = known.verdict == "unreachable"
+                return ticket, Failed(known.failure_kind, "robots.txt") if given_up else Dropped(Drop.ROBOTS)
         self._open(lane)
         lane.fetching += 1
         lane.sending = ticket.id
         self.lanes.read_ahead(lane)
-        return ticket
+        return ticket, None
 
     def _open(self, lane: Lane) -> None:
         """The lane's first ticket is out of the frontier's hands until its outcome is committed; a guest is no row."""
@@ -243,12 +243,6 @@ class Scheduler:
             lane.window.popleft()
             lane.open += 1
             self._tally.open += 1
-
-    def _refuse(self, ticket: Ticket, known: robots.Robots) -> None:
-        if known.verdict == "unreachable":
-            self._settle(ticket, Failed("robots-unreachable", known.why))
-        else:
-            self._settle(ticket, Dropped(Drop.ROBOTS))
 
     def _ask_robots(self, lane: Lane, ticket: Ticket) -> Ticket:
         """A ticket for robots.txt in this host's turn; nobody else waits for it."""

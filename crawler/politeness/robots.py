@@ -52,7 +52,14 @@ class Robots:
 
     def given_up(self, now: float) -> bool:
         """Whether waiting for it has lasted long enough."""
-        return self.verdict == "unreachable" and now - self.since >= PATIENCE
+        if self.verdict != "unreachable":
+            return False
+        return now - self.since >= PATIENCE or (self.why in ABSENT and self.attempts >= ABSENT_ATTEMPTS)
+
+    @property
+    def failure_kind(self) -> str:
+        """What the requests that were given up have failed of: the host's absence, or its robots.txt alone."""
+        return self.why if self.why in ABSENT else "robots-unreachable"
 
     def allowed(self, url: str, agent: str) -> bool:
         """Whether the product token `agent` may ask for this URL. Nothing may be asked while it is unreachable."""
@@ -82,6 +89,12 @@ def location(url: str) -> str:
 def product_token(user_agent: str) -> str:
     """The name that rules are matched against: the User-Agent up to its version (RFC 9309 §2.2.1)."""
     return user_agent.split("/", 1)[0].split(" ", 1)[0] or "*"
+
+
+ABSENT = frozenset({"dns", "refused", "tls", "blocked-address", "no-socket"})
+"""Failures that say that the host cannot be had at all: its pages would fail just so."""
+ABSENT_ATTEMPTS = 3
+"""Tries before the requests for an absent host fail: waiting ten minutes for a name that does not exist helps nobody."""
 
 
 def read(answer: Page | Failure, now: float, before: Robots | None = None) -> Robots:

@@ -235,7 +235,7 @@ async def test_limits_are_exact(site: Site) -> None:
     assert (result.reason, len(result.items)) == ("max_items", 5)
     result = await crawler.crawl(Walker, root=f"{site.url}/1", settings=QUICK | {"crawl.max_depth": 0})
     assert (result.reason, len(result.items)) == ("finished", 1)
-    assert result.stats.refused["depth"] == 1
+    assert result.stats.refused == {"depth": 100}
 
 
 async def test_max_time_ends_a_crawl_that_would_go_on(site: Site) -> None:
@@ -363,9 +363,11 @@ async def test_a_spider_that_could_never_run_is_refused_in_one_sentence() -> Non
 
 
 async def test_a_crawl_of_nothing_but_dead_ends_ends(site: Site) -> None:
-    result = await crawler.crawl(Walker, root="http://127.0.0.1:1/", settings=QUICK | {"fetch.retries": 0})
+    settings = QUICK | {"fetch.retries": 0, "politeness.robots": False}
+    result = await crawler.crawl(Walker, root="http://127.0.0.1:1/", settings=settings)
     assert result.reason == "finished"
     assert result.stats.seeds_done == 0
+    assert [failed.kind for failed in result.failed] == ["refused"]
 
 
 async def test_stream_yields_items_as_they_are_committed_and_ends(site: Site) -> None:
@@ -387,7 +389,9 @@ async def test_leaving_a_stream_cancels_the_crawl(site: Site) -> None:
 
 async def test_a_consumer_that_does_not_take_items_stops_the_intake(site: Site) -> None:
     site.pages |= {"/1": links(*(f"/p{n}" for n in range(500)))} | {f"/p{n}": links() for n in range(500)}
-    async with crawler.stream(Walker, root=f"{site.url}/1", buffer=10, settings=QUICK | {"crawl.concurrency": 4}) as items:
+    async with crawler.stream(
+        Walker, root=f"{site.url}/1", buffer=10, settings=QUICK | {"crawl.concurrency": 4}
+    ) as items:
         await anext(items)
         seen = -1
         while seen != (seen := site.seen.total()):

@@ -41,7 +41,6 @@ class Rig:
             clock=self.clock,
             pressure=self.pressure,
             tally=self.tally,
-            settle=lambda ticket, outcome: self.settled.append((ticket, outcome)),
         )
         self.workers = workers
 
@@ -71,7 +70,12 @@ class Rig:
         """What the workers have been handed since the last call."""
         tickets = []
         while not self.scheduler.queue.empty():
-            tickets.append(self.scheduler.queue.get_nowait())
+            ticket, refusal = self.scheduler.queue.get_nowait()
+            if refusal is None:
+                tickets.append(ticket)
+            else:
+                self.settled.append((ticket, refusal))
+                self.scheduler.worker_idle()
         return tickets
 
     async def finish(self, ticket: Ticket, outcome: Outcome | None = None, *, elapsed: float = 0.0) -> None:
@@ -137,7 +141,11 @@ async def test_the_delay_counts_from_the_send_not_from_the_hand_out() -> None:
 async def test_higher_priority_first_then_the_order_of_insertion() -> None:
     rig = Rig(workers=1)
     async with rig.running():
-        wanted = [Request("https://a.example/1"), Request("https://a.example/2"), Request("https://a.example/t", priority=5)]
+        wanted = [
+            Request("https://a.example/1"),
+            Request("https://a.example/2"),
+            Request("https://a.example/t", priority=5),
+        ]
         added = await rig.frontier.add([found_of(request) for request in wanted], b"", False)
         rig.scheduler.committed((), added.due, added.idle_hosts)
         order = []
@@ -189,10 +197,12 @@ async def test_what_robots_forbids_is_dropped_and_costs_no_turn() -> None:
         answer = Page(robots_ticket.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
         rig.scheduler.answered(robots_ticket, 200, 0.0, None)
         rig.scheduler.robots_fetched(robots_ticket, read(answer, rig.clock.now()))
-        rig.scheduler.worker_idle()
         await settle()
         assert [ticket.url for ticket in rig.taken()] == ["https://a.example/open"]
-        assert [(ticket.url[-1], outcome.reason) for ticket, outcome in rig.settled] == [("1", "robots"), ("2", "robots")]
+        assert [(ticket.url[-1], outcome.reason) for ticket, outcome in rig.settled] == [
+            ("1", "robots"),
+            ("2", "robots"),
+        ]
 
 
 async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it() -> None:
@@ -210,7 +220,7 @@ async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it(
                 rig.scheduler.worker_idle()
             await rig.clock.advance(30.0)
         assert [(ticket.url, outcome) for ticket, outcome in rig.settled] == [
-            ("https://a.example/1", Failed("robots-unreachable", "status 503"))
+            ("https://a.example/1", Failed("robots-unreachable", "robots.txt"))
         ]
         assert 5 <= asked <= 15
 
@@ -322,7 +332,9 @@ def test_for_any_interleaving_gap_and_concurrency_are_exact_at_the_send(
         web = Web(rig, {f"h{n}.example": latency for n, (latency, _) in enumerate(hosts)})
         total = sum(pages for _, pages in hosts)
         async with rig.running(), asyncio.TaskGroup() as group:
-            await rig.add(*(f"https://h{n}.example/{page}" for n, (_, pages) in enumerate(hosts) for page in range(pages)))
+            await rig.add(
+                *(f"https://h{n}.example/{page}" for n, (_, pages) in enumerate(hosts) for page in range(pages))
+            )
             served = 0
             for _ in range(10_000):
                 for ticket in rig.taken():

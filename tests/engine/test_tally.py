@@ -12,7 +12,9 @@ from crawler.engine.tally import Tally
     ("max_pages", "pages", "under_way", "may"),
     [(None, 10**9, 10**9, True), (10, 9, 0, True), (10, 9, 1, False), (10, 10, 0, False), (1, 0, 0, True)],
 )
-def test_what_is_under_way_counts_toward_max_pages(max_pages: int | None, pages: int, under_way: int, may: bool) -> None:
+def test_what_is_under_way_counts_toward_max_pages(
+    max_pages: int | None, pages: int, under_way: int, may: bool
+) -> None:
     tally = Tally(CrawlConfig(max_pages=max_pages), pages=pages)
     tally.open = under_way
     assert tally.may_start() is may

@@ -16,7 +16,9 @@ def rules(**changes: object) -> Rules:
     return Rules(PolitenessConfig(**changes))  # type: ignore[arg-type]
 
 
-def answered(known: Rules, state: HostState, elapsed: float = 0.1, status: int = 200, wait: float | None = None) -> HostState:
+def answered(
+    known: Rules, state: HostState, elapsed: float = 0.1, status: int = 200, wait: float | None = None
+) -> HostState:
     return known.answered(state, NOW, elapsed, status, wait)
 
 
@@ -78,7 +80,9 @@ def test_what_is_not_the_hosts_trouble_changes_nothing(kind: str) -> None:
     assert rules().failed(state, NOW, kind) is state
 
 
-@pytest.mark.parametrize(("status", "wait", "until"), [(429, 7.0, 7.0), (503, None, 1.0), (429, 0.0, 1.0), (404, 9.0, 0.0)])
+@pytest.mark.parametrize(
+    ("status", "wait", "until"), [(429, 7.0, 7.0), (503, None, 1.0), (429, 0.0, 1.0), (404, 9.0, 0.0)]
+)
 def test_a_host_that_asks_to_be_left_alone_is_left_alone(status: int, wait: float | None, until: float) -> None:
     state = answered(rules(delay=0.0), HostState(latency=0.1), status=status, wait=wait)
     assert state.next_at == (NOW + until if until else 0.0)

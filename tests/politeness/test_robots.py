@@ -69,6 +69,17 @@ def test_an_unreachable_file_is_asked_for_again_ever_less_often_until_patience_e
     assert robots.PATIENCE <= now - NOW <= robots.PATIENCE + robots.MAX_RETRY
 
 
+@pytest.mark.parametrize("kind", ["dns", "refused", "tls"])
+def test_an_absent_host_is_given_up_after_a_few_tries_and_for_its_own_reason(kind: str) -> None:
+    known, now, tries = None, NOW, 0
+    while known is None or not known.given_up(now):
+        known = robots.read(Failure(kind), now, known)
+        now, tries = known.expires, tries + 1
+    assert tries == robots.ABSENT_ATTEMPTS
+    assert known.failure_kind == kind
+    assert robots.read(Failure("first-byte-timeout"), NOW).failure_kind == "robots-unreachable"
+
+
 def test_a_good_answer_ends_the_waiting() -> None:
     bad = robots.read(page(503), NOW)
     good = robots.read(page(404), NOW + 5, bad)
@@ -76,7 +87,9 @@ def test_a_good_answer_ends_the_waiting() -> None:
     assert not good.given_up(NOW + 10_000)
 
 
-@pytest.mark.parametrize(("agent", "token"), [("crawler/0.1", "crawler"), ("MyBot", "MyBot"), ("My Bot/2", "My"), ("", "*")])
+@pytest.mark.parametrize(
+    ("agent", "token"), [("crawler/0.1", "crawler"), ("MyBot", "MyBot"), ("My Bot/2", "My"), ("", "*")]
+)
 def test_the_product_token_is_the_agent_up_to_its_version(agent: str, token: str) -> None:
     assert robots.product_token(agent) == token
 
