@@ -15,7 +15,6 @@ import crawler
 from crawler import Request, Response, Spider, StopCrawl
 from crawler.errors import SpiderError
 
-
 QUICK = {"politeness.delay": 0, "parse.processes": 1}
 
 
@@ -259,7 +258,7 @@ class Hooked(Walker):
         self.token = "secret"
 
     async def closed(self, reason: str) -> None:
-        Path(self.out).write_text(reason)  # noqa: ASYNC240
+        Path(self.out).write_text(reason)
 
     async def process_request(self, request: Request) -> Request | None:
         if "dropped" in request.url:

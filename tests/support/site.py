@@ -109,4 +109,5 @@ async def nothing_left() -> AsyncIterator[None]:
         if not any(left.values()):
             break
         await asyncio.sleep(0)
-    assert left == {"tasks": set(), "children": set(), "descriptors": set()}
+    if any(left.values()):
+        raise AssertionError(f"left behind: {left}")
