@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 
@@ -24,9 +23,11 @@ from crawler.spider.travel import Spool
 
 Headers = tuple[tuple[bytes, bytes], ...]
 INLINE = 64 * 1024
-"""Bytes of compressed input that inflate on the loop if they yield no more than two steps: under 2 ms."""
-AT_ONCE = 4
-"""Steps of output in one trip to a thread: a megabyte."""
+"""Bytes of compressed input that inflate on the loop."""
+INLINE_OUTPUT = 512 * 1024
+"""Bytes that they may yield there: under 2 ms; the rest in a thread."""
+AT_ONCE = 1024 * 1024
+"""Bytes of output in one trip to a thread."""
 
 
 def declared_length(headers: Headers) -> int | None:
@@ -140,11 +141,12 @@ async def _inflate(inflater: Inflater, data: bytes, gathering: Gathering) -> boo
     output = inflater.feed(data)
     room = True
     if len(data) <= INLINE:
-        count = 0
-        for piece in islice(output, 2):
-            count += 1
+        before = inflater.given
+        for piece in output:
             room = await gathering.add(piece)
-        if count < 2:
+            if inflater.given - before > INLINE_OUTPUT:
+                break
+        else:
             return room
     while pieces := await asyncio.to_thread(_some, output):
         for piece in pieces:
@@ -153,4 +155,11 @@ async def _inflate(inflater: Inflater, data: bytes, gathering: Gathering) -> boo
 
 
 def _some(output: Iterator[bytes]) -> list[bytes]:
-    return list(islice(output, AT_ONCE))
+    pieces: list[bytes] = []
+    size = 0
+    for piece in output:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= AT_ONCE:
+            break
+    return pieces

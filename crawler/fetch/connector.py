@@ -108,7 +108,9 @@ class Connector(TCPConnector):
         if protocol.transport is not None and isinstance(protocol, Protocol):
             self.idle[protocol] = None
             if len(self.idle) > MOST_IDLE:
-                next(iter(self.idle)).close()
+                oldest = next(iter(self.idle))
+                del self.idle[oldest]
+                oldest.close()
 
 
 class _Socket(socket.socket):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import brotli  # type: ignore[import-untyped]
 
@@ -29,6 +29,8 @@ ACCEPTED = "gzip, deflate, br, zstd"
 """The Accept-Encoding to send: exactly what can be undone here."""
 STEP = 256 * 1024
 """Bytes of output in one step: about a millisecond."""
+SLICE = 4096
+"""Bytes of input in one go, so that it is known what a piece of output was made of."""
 MOST_CODINGS = 5
 """Layers that anybody has a use for is two; curl stops at five as well."""
 BOMB_RATIO = 100
@@ -72,38 +74,43 @@ class _Zlib:
     """gzip (several members, RFC 1952 section 2.2) and deflate (with or without the zlib wrapper)."""
 
     def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._inflate = zlib.decompressobj(31) if coding == "gzip" else None
-        self._started = False
-        self._done = False
+        self._gzip = coding == "gzip"
+        # State: between streams (_inflate is None), the bytes that must tell what comes next gather in _head.
+        self._inflate: Any = None
         self._head = b""
+        self._ended = False
+        """A stream has ended: what follows is another gzip member, or rubbish that everybody ignores."""
+        self._rubbish = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._inflate is None:
-            data = self._head + data
-            if len(data) < 2:
-                self._head = data
-                return
-            self._inflate = zlib.decompressobj(15 if _has_zlib_header(data) else -15)
-        while data and not self._done:
-            self._started = True
+        while data and not self._rubbish:
+            if self._inflate is None:
+                data = self._begin(data)
+                if self._inflate is None:
+                    return
             piece = self._inflate.decompress(data, STEP)
             if piece:
                 yield piece
             data = self._inflate.unconsumed_tail
             if self._inflate.eof:
-                data = self._next_member(self._inflate.unused_data)
+                data = self._inflate.unused_data
+                self._inflate, self._ended = None, True
 
-    def _next_member(self, rest: bytes) -> bytes:
-        """What follows the end of a gzip member: another one, or padding and rubbish that everybody ignores."""
-        if self._coding == "gzip" and rest.startswith(b"\x1f\x8b"):
+    def _begin(self, data: bytes) -> bytes:
+        """Start a stream, once there are enough bytes to know of what kind."""
+        data, self._head = self._head + data, b""
+        if len(data) < 2:
+            self._head = data
+        elif not self._ended:
+            self._inflate = zlib.decompressobj(31 if self._gzip else 15 if _has_zlib_header(data) else -15)
+        elif self._gzip and data.startswith(b"\x1f\x8b"):
             self._inflate = zlib.decompressobj(31)
-            return rest
-        self._done = True
-        return b""
+        else:
+            self._rubbish = True
+        return data
 
     def complete(self) -> bool:
-        return self._done or not (self._started or self._head)
+        return self._inflate is None and (self._ended or not self._head)
 
 
 def _has_zlib_header(data: bytes) -> bool:
@@ -116,6 +123,8 @@ class _Brotli:
         self._started = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        if not data:
+            return
         self._started = True
         piece = self._inflate.process(data, output_buffer_limit=STEP)
         while piece:
@@ -176,13 +185,15 @@ class Inflater:
 
         Raises FetchFailed: `encoding`, `too-large` or `bomb`.
         """
-        self.taken += len(data)
         try:
-            for piece in self._run(0, data):
-                self.given += len(piece)
-                if self.given > self._cap:
-                    raise self._too_much()
-                yield piece
+            for start in range(0, len(data), SLICE):
+                part = data[start : start + SLICE]
+                self.taken += len(part)
+                for piece in self._run(0, part):
+                    self.given += len(piece)
+                    if self.given > self._cap:
+                        raise self._too_much()
+                    yield piece
         except (zlib.error, brotli.error, zstd.ZstdError) as bad:
             raise FetchFailed("encoding", f"Content-Encoding: {', '.join(self._layers)}: {bad}") from None
 

@@ -26,22 +26,24 @@ MOST_HEAD = 256 * 1024
 """Bytes of a response head, as in Chrome."""
 MOST_INTERIM = 20
 """1xx answers before the final one; nobody has a use for more than two."""
-_END_OF_HEAD = b"\r\n\r\n"
 
 
 class Protocol(ResponseHandler):
-    """One connection. `idle`: it belongs to no request, so whatever arrives on it is nobody's answer."""
+    """One connection. While it stands in `pool` it belongs to no request: what arrives on it is nobody's answer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: dict[Protocol, None]) -> None:
         super().__init__(loop=loop)
         self._pool = pool
+        # State of the head that is awaited: its size so far plus one, 0 once it is complete; its last two bytes.
         self._head_bytes = 0
+        self._last_two = b""
         self._answers = 0
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
         self._pool.pop(self, None)
         self._head_bytes = 1
+        self._last_two = b""
         self._answers = 0
         if self._tail:
             self.force_close()  # it spoke before it was asked; what comes later cannot be told apart
@@ -56,20 +58,21 @@ class Protocol(ResponseHandler):
             self.abort()
 
     def _receive_head(self, data: bytes) -> None:
-        """Give the parser the head apart from what follows.
+        """Give the parser each head apart from what follows.
 
         Its C code loses a complete message if the bytes behind it, in the same read, are not HTTP. So an answer that
         is longer than its Content-Length failed or not depending on how the packets fell.
         """
         before = self._answers
-        split = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        while split >= len(_END_OF_HEAD) and split < len(data) and self._head_bytes:
-            super().data_received(data[:split])
-            data = data[split:]
-            split = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        while self._head_bytes and (end := _end_of_head(self._last_two, data)) < len(data):
+            self._last_two = b""
+            super().data_received(data[:end])
+            data = data[end:]
+        if self._head_bytes:
+            self._last_two = (self._last_two + data)[-2:]
         if data and self.transport is not None:
             super().data_received(data)
-        if self._answers == before and self._head_bytes:
+        if self._head_bytes and self._answers == before:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD:
                 self._refuse("the head of the answer never ends")
@@ -121,3 +124,19 @@ class Protocol(ResponseHandler):
         poll = select.poll()
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
+
+
+def _end_of_head(last_two: bytes, data: bytes) -> int:
+    """Where the empty line that ends a head ends in `data`, the parser taking bare line feeds too; past its end if not
+    there. `last_two`: the bytes before."""
+    seen = len(last_two)
+    joined = last_two + data[:2]
+    for end in (b"\n\r\n", b"\n\n"):
+        at = joined.find(end)
+        if at >= 0 and at + len(end) > seen:
+            return at + len(end) - seen
+    crlf = data.find(b"\n\r\n")
+    bare = data.find(b"\n\n", 0, crlf if crlf >= 0 else len(data))
+    if bare >= 0:
+        return bare + 2
+    return crlf + 3 if crlf >= 0 else len(data) + 1

@@ -99,5 +99,6 @@ def _kind_of_os(caught: OSError) -> str:
 
 def _describe(caught: Exception) -> str:
     """One line; an exception without a text is named."""
-    text = " ".join(str(caught).split())
+    words = caught.message if isinstance(caught, http.ClientResponseError) else str(caught)
+    text = " ".join(words.split())
     return text or type(caught).__name__

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -64,7 +67,7 @@ class Wire:
                 writer.write(answer)
                 await writer.drain()
             if then == "reset":
-                _reset(writer)
+                self.reset(writer)
             elif then == "wait":
                 await reader.read()
             else:
@@ -73,22 +76,18 @@ class Wire:
 
         return await self.serve(handler)
 
+    def reset(self, writer: asyncio.StreamWriter) -> None:
+        """Close with a RST: what is in flight is lost."""
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
     async def close(self) -> None:
         for server in self._servers:
             server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with a RST: what is in flight is lost."""
-    import socket
-    import struct
-
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 @pytest.fixture
@@ -106,9 +105,22 @@ async def fetchers() -> AsyncIterator[MakeFetcher]:
     """`await fetchers(retries=0, …)`: an open Fetcher with these settings. 127.0.0.1 counts as named by a start URL."""
     made: list[Fetcher] = []
 
-    async def make(contact: str = "", allowed: Callable[[str], bool] = lambda host: True, **settings: Any) -> Fetcher:
-        config = msgspec.convert(settings, FetchConfig)
-        fetcher = Fetcher(config, contact=contact, allowed_private=allowed, clock=SystemClock(), bus=Bus())
+    async def make(
+        contact: str = "",
+        allowed: Callable[[str], bool] = lambda host: True,
+        spool: Path | None = None,
+        cache_folder: Path | None = None,
+        **settings: Any,
+    ) -> Fetcher:
+        fetcher = Fetcher(
+            msgspec.convert(settings, FetchConfig),
+            contact=contact,
+            allowed_private=allowed,
+            clock=SystemClock(),
+            bus=Bus(),
+            spool=spool,
+            cache=cache_folder,
+        )
         await fetcher.open()
         made.append(fetcher)
         return fetcher

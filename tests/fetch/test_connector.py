@@ -1,0 +1,132 @@
+"""Connections: counted, bounded, guarded, and all closed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from crawler.fetch import connector
+from crawler.fetch.connector import Exchange, Sockets
+from crawler.spider.travel import Failure, Page
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def nothing() -> None:
+    pass
+
+
+def test_an_exchange_tells_of_its_sending_once() -> None:
+    told: list[int] = []
+    exchange = Exchange("a", lambda: told.append(1))
+    assert exchange.age() == 0.0
+    exchange.sent()
+    sent_at = exchange.sent_at
+    exchange.sent()
+    assert told == [1]
+    assert exchange.sent_at == sent_at > 0
+    assert exchange.age() >= 0
+
+
+async def test_sockets_are_counted_until_whoever_holds_them_closes_or_detaches_them() -> None:
+    sockets = Sockets()
+    await sockets.all_closed()
+    first, second = (sockets.new(socket.AF_INET, socket.SOCK_STREAM, 0) for _ in range(2))
+    assert len(sockets) == 2
+    first.close()
+    first.close()
+    waiting = asyncio.create_task(sockets.all_closed())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    socket.close(second.detach())
+    await waiting
+    assert len(sockets) == 0
+
+
+async def test_idle_connections_are_bounded_and_the_oldest_goes(
+    wire: Any, fetchers: Any, ticket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "MOST_IDLE", 3)
+    urls = [await wire.answers(OK, OK, then="wait") for _ in range(5)]
+    fetcher = await fetchers()
+    for url in urls:
+        await fetcher.fetch(ticket(url), nothing)
+        assert fetcher.statistics().idle_connections <= 3
+    await fetcher.fetch(ticket(urls[-1]), nothing)
+    assert wire.connections == 5
+    await fetcher.fetch(ticket(urls[0]), nothing)
+    assert wire.connections == 6
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0x7f000001", "2130706433", "017700000001"]
+)
+async def test_no_way_of_writing_it_reaches_this_machine(wire: Any, fetchers: Any, ticket: Any, host: str) -> None:
+    url = await wire.answers(OK)
+    port = url.rpartition(":")[2]
+    failure = await (await fetchers(allowed=lambda key: False)).fetch(ticket(f"http://{host}:{port}/"), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "blocked-address"
+    assert wire.connections == 0
+
+
+async def test_a_name_that_moves_into_a_private_network_is_blocked(
+    wire: Any, fetchers: Any, ticket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: the first answer is public, the second is this machine."""
+    url = await wire.answers(OK)
+    port = int(url.rpartition(":")[2])
+    answers = [["93.184.216.34"], ["127.0.0.1"]]
+
+    async def resolve(self: Any, host: str, port: int = 0, family: Any = 0) -> list[dict[str, Any]]:
+        return [
+            {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+            for address in answers.pop(0)
+        ]
+
+    monkeypatch.setattr(connector.Resolver, "resolve", resolve)
+    monkeypatch.setattr(connector, "DNS_SECONDS", 0)
+    fetcher = await fetchers(allowed=lambda key: True, connect_timeout=0.05)
+    first = await fetcher.fetch(ticket(f"http://rebound.example:{port}/"), nothing)
+    assert isinstance(first, Failure)  # nobody answers there from here
+    second = await fetcher.fetch(ticket(f"http://rebound.example:{port}/"), nothing)
+    assert isinstance(second, Failure)
+    assert second.kind == "blocked-address"
+    assert wire.connections == 0
+
+
+async def test_connections_are_closed_when_close_returns_even_those_in_use(
+    wire: Any, fetchers: Any, ticket: Any
+) -> None:
+    silent = await wire.answers(b"", then="wait")
+    busy = await wire.answers(OK, then="wait")
+    fetcher = await fetchers()
+    assert isinstance(await fetcher.fetch(ticket(busy), nothing), Page)
+    sent = asyncio.Event()
+    fetching = asyncio.create_task(fetcher.fetch(ticket(silent), sent.set))
+    await sent.wait()
+    assert fetcher.statistics().connections == 2
+    session = fetcher._opened.session
+    await fetcher.close()
+    assert session.connections == 0
+    result = await fetching
+    assert isinstance(result, Failure)
+    assert result.kind == "reset"
+
+
+@pytest.mark.parametrize("ready", [0, 1, 2, 3])
+async def test_cancelled_while_connecting_leaves_no_socket(wire: Any, fetchers: Any, ticket: Any, ready: int) -> None:
+    """Cancelled after so many turns of the loop, from the resolver to the handshake with a server that never shakes."""
+    url = (await wire.answers(b"", then="wait")).replace("http:", "https:")
+    fetcher = await fetchers()
+    fetching = asyncio.create_task(fetcher.fetch(ticket(url), nothing))
+    for _ in range(ready):
+        await asyncio.sleep(0)
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert not fetcher._opened.session._connector._acquired
+    await fetcher._opened.session._connector.sockets.all_closed()
