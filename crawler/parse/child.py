@@ -39,6 +39,7 @@ FLUSH_AFTER = 0.005
 FLUSH_BYTES = 256 * 1024
 LOOK_EVERY = 64
 """Pages between two looks at the process's size (2 µs each)."""
+_leave = os._exit
 _once = logging.getLogger(logs.ONCE)
 
 
@@ -174,8 +175,8 @@ def main() -> None:
         end.send(wire.Broken(str(broken)))
         return
     end.send(wire.Ready(resident()))
-    # The parent's end may close at any time: that is an end like Stop.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    # The parent may go at any time, and a callback may close what is not its own: an end like Stop.
+    with contextlib.suppress(OSError):
         child.serve()
 
 
@@ -215,18 +216,18 @@ def _hang_on(lifeline: int) -> bool:
     flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     if select.select([lifeline], [], [], 0)[0]:  # it had closed before we listened
-        os._exit(1)
+        _leave(1)
     return True
 
 
 def _announce_exit(dump_fd: int) -> None:
     """`os._exit` in a callback ends the process without a word: leave word of the line."""
-    leave, pid = os._exit, os.getpid()
+    pid = os.getpid()
 
     def leave_word(status: int) -> None:
         if os.getpid() == pid:
             faulthandler.dump_traceback(dump_fd, all_threads=False)
-        leave(status)
+        _leave(status)
 
     os._exit = leave_word  # type: ignore[assignment]
 
@@ -258,4 +259,4 @@ if __name__ == "__main__":
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(0)
+    _leave(0)

@@ -37,33 +37,27 @@ def is_hungry(outstanding: int, batch: int) -> bool:
 
 
 class Verdict(NamedTuple):
-    """What to do about a process that has pages: stop it, take back what it has not begun, and when to look again."""
+    """What to do about a process that has pages, and after how many seconds to look again."""
 
     kill: bool = False
-    take_back: bool = False
+    is_slow: bool = False
+    """Its page has run for so long that nothing more should wait behind it."""
     look_after: float = 0.0
 
 
-def judge(
-    *, now: float, since: float, pardon: float, behind: int, others: bool, heard: float, timeout: float
-) -> Verdict:
-    """Look at a process.
+def judge(*, now: float, since: float, pardon: float, heard: float, timeout: float) -> Verdict:
+    """Look at a process that has pages.
 
-    since: when its page was begun, 0.0 between pages; pardon: seconds of that for which everything had been stopped;
-    behind: pages that wait behind it; others: whether anybody else could run them; heard: when it last answered
-    or, having nothing, was given something.
+    since: when the page at work was begun, 0.0 between pages; pardon: seconds since then for which everything had been
+    stopped; heard: when the process last answered or, having nothing, was given something. `timeout` bounds both the
+    page and the time between pages, in which nothing but a hold-up of the whole process can last.
     """
-    if since == 0.0:
-        # Between pages with pages before it: a moment, unless something holds the process itself.
-        age = now - heard
-        return Verdict(kill=True) if age >= timeout else Verdict(look_after=max(timeout - age, 0.01))
-    age = now - since - pardon
+    age = now - since - pardon if since else now - heard
     if age >= timeout:
         return Verdict(kill=True)
-    can_take = behind > 0 and others
-    if can_take and age >= TAKE_BACK_AFTER:
-        return Verdict(take_back=True, look_after=timeout - age)
-    return Verdict(look_after=min(timeout, TAKE_BACK_AFTER) - age if age < TAKE_BACK_AFTER else timeout - age)
+    if since and age >= TAKE_BACK_AFTER:
+        return Verdict(is_slow=True, look_after=timeout - age)
+    return Verdict(look_after=min(timeout, TAKE_BACK_AFTER if since else timeout) - age)
 
 
 class Restarts:

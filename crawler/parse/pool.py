@@ -343,9 +343,11 @@ class ParsePool:
         self._feed()
 
     def _count_deaths(self, entries: list[Entry], death: Death) -> None:
-        """A process has died between pages: nobody is to blame, until it is always in the same company."""
+        """A process has died between pages: nobody is to blame, until it is always in the same company. From the
+        second time on each of them runs alone, so that the innocent part from the guilty."""
         for entry in entries:
             entry.deaths += 1
+            entry.alone = entry.deaths > 1
             if entry.deaths >= MAX_DEATHS:
                 self._fail(
                     entry, "parse-crash", f"{MAX_DEATHS} processes died beside it; the last {death.describe()}", ""

@@ -15,7 +15,7 @@ import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from crawler.parse.logs import ONCE
 from crawler.spider import blame
@@ -68,25 +68,22 @@ def give_attributes(spider: Spider, copied: dict[str, bytes], lost: dict[str, tu
             del gone[name]
         else:
             vars(spider).pop(name, None)
-    if gone:
-        _explain_missing(type(spider), gone)
+    for name, (_, why) in gone.items():
+        setattr(type(spider), name, _Missing(name, why))
 
 
-def _explain_missing(cls: type[Spider], gone: dict[str, tuple[str, str]]) -> None:
-    inherited = getattr(cls, "__getattr__", None)
+class _Missing:
+    """Stands where an attribute is that could not be copied; a class attribute of its name must not show instead."""
 
-    def explain(self: Spider, name: str) -> Any:
-        if name in gone:
-            raise AttributeError(
-                f"self.{name} is not here: def callbacks run in a process of their own, and it cannot be copied there "
-                f"({gone[name][1]}). Make it in __init__, or make the callback async def, "
-                "or set parse.processes = 0"
-            )
-        if inherited is not None:
-            return inherited(self, name)
-        raise AttributeError(f"'{cls.__name__}' object has no attribute '{name}'")
+    def __init__(self, name: str, why: str) -> None:
+        self._name = name
+        self._why = why
 
-    cls.__getattr__ = explain  # type: ignore[attr-defined]  # this process is ours; the class is not used elsewhere
+    def __get__(self, spider: Spider | None, cls: type[Spider]) -> NoReturn:
+        raise AttributeError(
+            f"self.{self._name} is not here: def callbacks run in a process of their own, and it cannot be copied "
+            f"there ({self._why}). Make it in __init__, or make the callback async def, or set parse.processes = 0"
+        )
 
 
 def _type_name(value: object) -> str:

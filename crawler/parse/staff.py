@@ -46,6 +46,8 @@ class Worker:
         self.is_ready = False
         self.is_lone = False
         """It runs one page that gets no company."""
+        self.is_slow = False
+        """Its page has been running for long: nothing more is put behind it."""
         self.is_tired = False
         """It is to be replaced as soon as its successor is ready."""
         self.is_leaving = False
@@ -62,7 +64,7 @@ class Worker:
 
     @property
     def takes_pages(self) -> bool:
-        return self.is_ready and not (self.is_lone or self.is_leaving or self.fate)
+        return self.is_ready and not (self.is_lone or self.is_slow or self.is_leaving or self.fate)
 
     def set_timer(self, after: float, then: Callable[[Worker], None]) -> None:
         self.drop_timer()
@@ -185,6 +187,8 @@ class Staff:
         worker = process.owner
         worker.heard = time.monotonic()
         if isinstance(message, wire.Report):
+            if worker.is_slow:
+                self._recover(worker)
             self._hooks.on_answers(worker, message.answers)
             self._consider_recycling(worker, len(message.answers), message.memory)
             if worker.is_leaving and not worker.assigned:
@@ -220,9 +224,15 @@ class Staff:
     # ---- watching ------------------------------------------------------------------------------------------------
 
     def watch(self, worker: Worker) -> None:
-        """Look after a worker that has been given pages, until it has none."""
+        """Look after a worker that has been given pages, until it has none: four looks a second at most."""
         if worker.timer is None:
             worker.heard = time.monotonic()
+            worker.set_timer(min(policy.TAKE_BACK_AFTER, self._timeout), self._look)
+
+    def _recover(self, worker: Worker) -> None:
+        """A slow worker has answered: it may have pages again."""
+        worker.is_slow = False
+        if worker.timer is not None:
             worker.set_timer(min(policy.TAKE_BACK_AFTER, self._timeout), self._look)
 
     def _look(self, worker: Worker) -> None:
@@ -242,16 +252,16 @@ class Staff:
             now=now,
             since=since,
             pardon=worker.pardoned[1] if worker.pardoned[0] == serial else 0.0,
-            behind=len(worker.assigned) - (serial in worker.assigned),
-            others=self.size > 1,
             heard=worker.heard,
             timeout=self._timeout,
         )
         if verdict.kill:
             self._stop(worker, "timeout", serial)
             return
-        if verdict.take_back:
-            self._hooks.on_slow(worker, serial)
+        if verdict.is_slow:
+            worker.is_slow = True
+            if self.size > 1:
+                self._hooks.on_slow(worker, serial)
         worker.set_timer(verdict.look_after, self._look)
 
     # ---- ending --------------------------------------------------------------------------------------------------
