@@ -115,6 +115,15 @@ class ParseKilled(Event, frozen=True):
     where: str
 
 
+class RobotsRead(Event, frozen=True):
+    """A robots.txt has been asked for. `verdict` is "rules", "allow" or "unreachable"; `expires`: asked again then."""
+
+    url: str
+    verdict: str
+    why: str
+    expires: float
+
+
 class RequestRefused(Event, frozen=True):
     """A request that never became a row: duplicate apart, these are counted and sampled."""
 

@@ -24,7 +24,7 @@ from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.tally import Tally
 from crawler.engine.visits import Visits
-from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted
+from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted, RobotsRead
 from crawler.fetch import retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import Drop, is_spider_fault
@@ -150,6 +150,7 @@ class Journey:
         if isinstance(answer, Redirect):
             answer = Failure("redirect-loop")
         known = robots.read(answer, self._clock.now(), self._scheduler.robots_of(ticket))
+        self._bus.emit(RobotsRead, ticket.url, known.verdict, known.why, known.expires)
         self._scheduler.robots_fetched(ticket, known)
 
     async def _ask_hook(self, ticket: Ticket) -> Ticket | None:
