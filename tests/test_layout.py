@@ -42,7 +42,8 @@ STOREYS: dict[str, int] = {
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("fetch/", "demo/"),
     "selectolax": ("spider/selector.py",),
-    "parsel": ("spider/selector.py",),
+    "parsel": ("spider/xpath.py",),
+    "webencodings": ("spider/encoding.py",),
     "ada_url": ("spider/url.py",),
     "sqlite3": ("frontier/sqlite.py", "frontier/schema.py", "fetch/cache.py"),
     "subprocess": ("parse/",),

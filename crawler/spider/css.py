@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import enum
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 SCOPE_ATTRIBUTE = "crawler scope"
@@ -75,11 +74,18 @@ class Part(NamedTuple):
     """The match is the element that the query starts at: nothing to search for."""
     repeats: bool = False
     """A list: an element may match twice."""
+    marks: bool = False
+    """The scope's mark must be set on the element for `scoped`."""
 
-    @property
-    def marks(self) -> bool:
-        """Whether the scope's mark must be set on the element for `scoped`."""
-        return self.scoped != self.plain
+
+class Query:
+    """A compiled query; the same object for the same text, so it may be a key. `only`: its search, if it is one."""
+
+    __slots__ = ("only", "parts")
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self.parts = parts
+        self.only = parts[0] if len(parts) == 1 else None
 
 
 class _Complex(NamedTuple):
@@ -91,26 +97,25 @@ class _Complex(NamedTuple):
     """("", ""), ("text", "") or ("attr", name)."""
 
 
-@lru_cache(maxsize=1024)
-def compile_query(query: str) -> tuple[Part, ...]:
+def compile_query(query: str) -> Query:
     """The searches that a query comes to: one, unless the ends in its list differ. Raises BadSelector.
 
-    Whether the CSS in it is valid only the engine can say. 1,024 queries are kept: a spider has dozens, unless it
-    builds them from the page.
+    Whether the CSS in it is valid only the engine can say.
     """
     selectors = _split(query)
     parts = [_part(query, selector, alone=True) for selector in selectors]
     if len(parts) == 1:
-        return (parts[0],)
+        return Query((parts[0],))
     if len({(part.take, part.name) for part in parts}) == 1:
-        return (_merge(parts),)
-    return tuple(_part(query, selector, alone=False) for selector in selectors)
+        return Query((_merge(parts),))
+    return Query(tuple(_part(query, selector, alone=False) for selector in selectors))
 
 
 def _merge(parts: list[Part]) -> Part:
     plain = ", ".join(part.plain for part in parts)
     scoped = ", ".join(part.scoped for part in parts)
-    return parts[0]._replace(plain=plain, scoped=scoped, itself=all(part.itself for part in parts), repeats=True)
+    itself = all(part.itself for part in parts)
+    return parts[0]._replace(plain=plain, scoped=scoped, itself=itself, repeats=True, marks=scoped != plain)
 
 
 def _part(query: str, selector: _Complex, *, alone: bool) -> Part:
@@ -146,7 +151,8 @@ def _build(take: Take, name: str, alternatives: list[_Complex]) -> Part:
         if combinators and _SCOPE not in whole[0]:
             whole[0] += f":is({_MARKED}, {_MARKED} *)"
         scoped.append(_join(whole, combinators).replace(_SCOPE, _MARKED))
-    return Part(take, name, ", ".join(plain), ", ".join(scoped), repeats=len(alternatives) > 1)
+    repeats = len(alternatives) > 1
+    return Part(take, name, ", ".join(plain), ", ".join(scoped), repeats=repeats, marks=scoped != plain)
 
 
 def _join(compounds: list[str], combinators: list[str]) -> str:

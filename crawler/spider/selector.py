@@ -15,12 +15,11 @@ from typing import Any, overload
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from crawler.spider.css import SCOPE_ATTRIBUTE, BadSelector, Part, Take, compile_query
+from crawler.spider.css import BadSelector, Query, compile_query
 from crawler.spider.extract import extract
+from crawler.spider.matching import Result, attribute, first, outer_html, results
+from crawler.spider.rows import Rows, rows_of
 from crawler.spider.xpath import Trees, join_xpath
-
-_BETWEEN = "\0"
-"""Parts text nodes from each other: no HTML text holds a NUL, the parser drops or replaces it (HTML §13.2.5)."""
 
 _LINKS = frozenset({"a", "area", "link"})
 _empty = LexborHTMLParser("")
@@ -29,7 +28,7 @@ _empty = LexborHTMLParser("")
 class Document:
     """A parsed page. `markup`: UTF-8 bytes, or text; `text` and `kind` ("html", "xml") serve XPath only.
 
-    It costs about 30 µs per KB, with the GIL released. A page of absurd depth can take minutes: parse where a
+    It costs about 20 µs per KB, with the GIL released. A page of absurd depth can take minutes: parse where a
     deadline holds.
     """
 
@@ -37,6 +36,7 @@ class Document:
         root = LexborHTMLParser(markup).root
         assert root is not None  # noqa: S101  the HTML standard makes a document of anything
         self.root: LexborNode = root
+        self.size = len(markup)
         self.trees = Trees(root, text, kind)
 
     @property
@@ -48,20 +48,49 @@ class Document:
 class Selector:
     """One result: an element, a text, or an attribute's value."""
 
-    __slots__ = ("_document", "_node", "_value")
+    __slots__ = ("_document", "_node", "_value", "place", "rows")
 
-    def __init__(self, document: Document, result: LexborNode | str) -> None:
+    def __init__(self, document: Document, node: LexborNode | None, value: str = "") -> None:
         self._document = document
-        self._node: LexborNode | None = None
-        self._value = ""
-        if isinstance(result, str):
-            self._value = result
-        else:
-            self._node = result
+        self._node = node
+        self._value = value
+        self.rows: Rows | None = None
+        """The elements it was found with. For SelectorList, as `place` among them."""
+        self.place = 0
 
     def css(self, query: str) -> SelectorList:
         """What the query matches in this element: itself and what is below. Raises BadSelector, a ValueError."""
-        return SelectorList(self._document, self._node, _compile(query))
+        compiled = _compile(query)
+        return SelectorList([] if self._node is None else None, self, compiled)
+
+    def run(self, query: Query) -> Sequence[Result]:
+        """All results of a compiled query, elements as the parser's nodes. For SelectorList."""
+        answers = None if self.rows is None else self.rows.answers(self.place, query)
+        matches = None if answers is None else answers.matches[self.place]
+        return results(self._node, query, whole=self._node is self._document.root, matches=matches)
+
+    def run_first(self, query: Query) -> str | None:
+        """The first result of a compiled query as text. For SelectorList."""
+        if self.rows is not None:
+            answers = self.rows.answers(self.place, query)
+            if answers is not None:
+                return answers.first(self.place)
+        return first(self._node, query, whole=self._node is self._document.root)
+
+    def wrap(self, found: Sequence[Result]) -> list[Selector]:
+        """Results as selectors of the same document, elements knowing what they were found with."""
+        document = self._document
+        selectors = [
+            Selector(document, None, result) if isinstance(result, str) else Selector(document, result)
+            for result in found
+        ]
+        nodes = [result for result in found if not isinstance(result, str)]
+        rows = rows_of(nodes, document.size) if len(nodes) == len(found) else None
+        if rows is not None:
+            for place, selector in enumerate(selectors):
+                selector.rows = rows
+                selector.place = place
+        return selectors
 
     def xpath(self, query: str, **variables: Any) -> Any:
         """The query's results as parsel's own SelectorList, relative to this element.
@@ -72,7 +101,7 @@ class Selector:
 
     def get(self) -> str:
         """An element's outer HTML; a text or a value as it is."""
-        return self._value if self._node is None else _outer_html(self._node)
+        return self._value if self._node is None else outer_html(self._node)
 
     def getall(self) -> list[str]:
         return [self.get()]
@@ -101,7 +130,7 @@ class Selector:
         """The link it holds: the `href` of an `a`, `area` or `link`, or the value itself. None if it is no link."""
         if self._node is None:
             return self._value
-        return _attribute(self._node, "href") if self._node.tag in _LINKS else None
+        return attribute(self._node, "href") if self._node.tag in _LINKS else None
 
     extract = get
 
@@ -119,30 +148,20 @@ class Selector:
 class SelectorList(Sequence[Selector]):
     """The results of a query, in the order of the document. It runs when they are asked for, once for all of them."""
 
-    __slots__ = ("_document", "_found", "_node", "_parts")
+    __slots__ = ("_found", "_query", "_source")
 
     def __init__(
-        self,
-        document: Document | None,
-        node: LexborNode | None,
-        parts: tuple[Part, ...] = (),
-        found: list[Selector] | None = None,
+        self, found: list[Selector] | None, source: Selector | None = None, query: Query | None = None
     ) -> None:
-        self._document = document
-        self._node = node
-        self._parts = parts
-        self._found = found if document is not None and node is not None else found or []
-        """None: not run yet."""
-
-    def _run(self) -> Sequence[LexborNode | str]:
-        if self._document is None or self._node is None:
-            return ()
-        return _results(self._node, self._parts, whole=self._node is self._document.root)
+        """Either what was found, or the element and the query to find it with."""
+        self._found = found
+        self._source = source
+        self._query = query
 
     def _all(self) -> list[Selector]:
         if self._found is None:
-            assert self._document is not None  # noqa: S101  a list without a document is a list of what was found
-            self._found = [Selector(self._document, result) for result in self._run()]
+            assert self._source is not None and self._query is not None  # noqa: S101, PT018
+            self._found = self._source.wrap(self._source.run(self._query))
         return self._found
 
     @overload
@@ -153,19 +172,20 @@ class SelectorList(Sequence[Selector]):
         """The first result as text, `default` if there is none."""
         if self._found is not None:
             return self._found[0].get() if self._found else default
-        assert self._document is not None and self._node is not None  # noqa: S101, PT018
-        first = _first(self._node, self._parts, whole=self._node is self._document.root)
-        return default if first is None else first
+        assert self._source is not None and self._query is not None  # noqa: S101, PT018
+        text = self._source.run_first(self._query)
+        return default if text is None else text
 
     def getall(self) -> list[str]:
         """Every result as text."""
         if self._found is not None:
             return [selector.get() for selector in self._found]
-        return [result if isinstance(result, str) else _outer_html(result) for result in self._run()]
+        assert self._source is not None and self._query is not None  # noqa: S101, PT018
+        return [result if isinstance(result, str) else outer_html(result) for result in self._source.run(self._query)]
 
     def css(self, query: str) -> SelectorList:
         """The query's results in each of these, one after the other."""
-        return _known([result for selector in self for result in selector.css(query)])
+        return SelectorList([result for selector in self for result in selector.css(query)])
 
     def xpath(self, query: str, **variables: Any) -> Any:
         """The query's results in each of these, as parsel's own SelectorList; see `Selector.xpath`."""
@@ -205,24 +225,23 @@ class SelectorList(Sequence[Selector]):
     @overload
     def __getitem__(self, index: slice) -> SelectorList: ...
     def __getitem__(self, index: int | slice) -> Selector | SelectorList:
-        return _known(self._all()[index]) if isinstance(index, slice) else self._all()[index]
+        return SelectorList(self._all()[index]) if isinstance(index, slice) else self._all()[index]
 
     def __add__(self, other: SelectorList) -> SelectorList:
-        return _known([*self, *other])
+        return SelectorList([*self, *other])
 
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self))}]"
 
 
-def _known(found: list[Selector]) -> SelectorList:
-    return SelectorList(None, None, found=found)
-
-
 @lru_cache(maxsize=1024)
-def _compile(query: str) -> tuple[Part, ...]:
-    """`compile_query`, tried out once on an empty page, so that a mistake shows where it is written."""
-    parts = compile_query(query)
-    for part in parts:
+def _compile(query: str) -> Query:
+    """`compile_query`, tried out once on an empty page, so that a mistake shows where it is written.
+
+    1,024 queries are kept: a spider has dozens, unless it builds them from the page.
+    """
+    compiled = compile_query(query)
+    for part in compiled.parts:
         try:
             for css in {part.plain, part.scoped}:
                 _empty.css(css)
@@ -230,157 +249,4 @@ def _compile(query: str) -> tuple[Part, ...]:
             if ":contains(" in query:
                 raise BadSelector(query, "':contains()' is not CSS; use xpath(), or filter in Python") from None
             raise BadSelector(query) from None
-    return parts
-
-
-def _search(node: LexborNode, part: Part, whole: bool) -> list[LexborNode]:
-    if part.itself:
-        return [node]
-    if whole or not part.marks:
-        found: list[LexborNode] = node.css(part.plain)
-    else:
-        attributes = node.attrs
-        attributes[SCOPE_ATTRIBUTE] = ""
-        try:
-            found = node.css(part.scoped)
-        finally:
-            del attributes[SCOPE_ATTRIBUTE]
-    if part.repeats and len(found) > 1:
-        found = list({node.mem_id: node for node in found}.values())
-    return found
-
-
-def _search_first(node: LexborNode, part: Part, whole: bool) -> LexborNode | None:
-    if part.itself:
-        return node
-    if whole or not part.marks:
-        return node.css_first(part.plain)
-    attributes = node.attrs
-    attributes[SCOPE_ATTRIBUTE] = ""
-    try:
-        return node.css_first(part.scoped)
-    finally:
-        del attributes[SCOPE_ATTRIBUTE]
-
-
-def _first(node: LexborNode, parts: tuple[Part, ...], *, whole: bool) -> str | None:
-    """The first of `_results` as text, with as little searching as it takes."""
-    if len(parts) == 1:
-        part = parts[0]
-        match = _search_first(node, part, whole)
-        if match is None:
-            return None
-        if part.take is Take.ELEMENT:
-            return _outer_html(match)
-        if part.take is Take.ATTRIBUTE:
-            first = _attribute(match, part.name)
-        elif part.take is Take.TEXTS:
-            first = match.text(True, _BETWEEN).partition(_BETWEEN)[0] or None
-        else:
-            first = _first_text(match)
-        if first is not None:
-            return first
-    for result in _results(node, parts, whole=whole):
-        return result if isinstance(result, str) else _outer_html(result)
-    return None
-
-
-def _results(node: LexborNode, parts: tuple[Part, ...], *, whole: bool) -> Sequence[LexborNode | str]:
-    if len(parts) > 1:
-        return _merged(node, parts, whole=whole)
-    part = parts[0]
-    matches = _search(node, part, whole)
-    if part.take is Take.ELEMENT:
-        return matches
-    if part.take is Take.ATTRIBUTE:
-        values = [_attribute(match, part.name) for match in matches]
-        return [value for value in values if value is not None]
-    if part.take is Take.TEXTS:
-        tops = _outermost(matches)
-        return [text for top in tops for text in top.text(True, _BETWEEN).split(_BETWEEN) if text]
-    return _direct_texts(matches)
-
-
-def _direct_texts(matches: list[LexborNode]) -> list[str]:
-    """The text nodes directly within the matches, in the order of the document, also where matches are nested."""
-    texts: list[str] = []
-    for place, match in enumerate(matches):
-        own = match.text(False, _BETWEEN)
-        if place + 1 < len(matches) and match.text(True, _BETWEEN) != own and _is_inside(matches[place + 1], match):
-            wanted = {match.mem_id for match in matches}
-            return [text for text, parent in _text_nodes(_outermost(matches)) if parent in wanted]
-        if own:
-            texts += own.split(_BETWEEN)
-    return texts
-
-
-def _first_text(match: LexborNode) -> str | None:
-    """The match's first direct text, if no other match can have one before it: it is the first below, too."""
-    child = match.first_child
-    if child is not None and child.is_text_node:
-        return child.text_content
-    first = match.text(False, _BETWEEN).partition(_BETWEEN)[0]
-    return first if first and match.text(True, _BETWEEN).partition(_BETWEEN)[0] == first else None
-
-
-def _text_nodes(tops: list[LexborNode]) -> Iterator[tuple[str, int]]:
-    for top in tops:
-        for node in top.traverse(include_text=True):
-            if node.is_text_node and node.parent is not None:
-                yield node.text_content or "", node.parent.mem_id
-
-
-def _merged(node: LexborNode, parts: tuple[Part, ...], *, whole: bool) -> list[LexborNode | str]:
-    """The results of several searches in the order of the document: an element, its attributes, what is in it."""
-    wanted: dict[int, list[Part]] = {}
-    for part in parts:
-        for match in _search(node, part, whole):
-            wanted.setdefault(match.mem_id, []).append(part)
-    results: list[LexborNode | str] = []
-    for found in node.traverse(include_text=True):
-        if found.is_text_node:
-            parent = found.parent
-            if parent is not None and _takes(wanted.get(parent.mem_id, ()), Take.TEXT):
-                results.append(found.text_content or "")
-        elif asked := wanted.get(found.mem_id):
-            if _takes(asked, Take.ELEMENT):
-                results.append(found)
-            names = {part.name for part in asked if part.take is Take.ATTRIBUTE}
-            if names:
-                results += [value or "" for name, value in found.attributes.items() if name in names]
-    return results
-
-
-def _takes(parts: Sequence[Part], take: Take) -> bool:
-    return any(part.take is take for part in parts)
-
-
-def _outermost(matches: list[LexborNode]) -> list[LexborNode]:
-    """Without those that lie inside another; they come in the order of the document, so only the last can hold one."""
-    tops = matches[:1]
-    for match in matches[1:]:
-        if not _is_inside(match, tops[-1]):
-            tops.append(match)
-    return tops
-
-
-def _is_inside(node: LexborNode, other: LexborNode) -> bool:
-    wanted = other.mem_id
-    above = node.parent
-    while above is not None:
-        if above.mem_id == wanted:
-            return True
-        above = above.parent
-    return False
-
-
-def _attribute(node: LexborNode, name: str) -> str | None:
-    """The value; "" for an attribute without one, None where there is no such attribute."""
-    try:
-        return node.attrs[name] or ""
-    except KeyError:
-        return None
-
-
-def _outer_html(node: LexborNode) -> str:
-    return node.html or ""
+    return compiled

@@ -26,6 +26,9 @@ HOST_KEY_BYTES = 4
 # What is under the maintainers' control sets the bound: 64 bits over 10^8 URLs of one host collide with
 # probability 3e-4 (birthday bound); the 32 host bits in front only cluster a host's keys on disk.
 
+WHITESPACE = "\t\n\f\r "
+"""What HTML strips from the ends of a link; joining does so by itself."""
+
 # Characters that the standard leaves as they are wherever they stand; a colon only where no scheme can be meant.
 _PLAIN = r"[A-Za-z0-9_~!$&()*+,;=@%./-]"
 _PLAIN_QUERY = r"(?:\?[A-Za-z0-9_~!$&()*+,;=@%./:?-]*)?"
