@@ -194,13 +194,10 @@ class Response:
 
     @cached_property
     def _json(self) -> Any:
-        if self.body.startswith(b"\xef\xbb\xbf") or self.encoding != UTF_8:
-            body: bytes | str = self.text
-        else:
-            body = self.body
+        utf_8 = self.encoding == UTF_8
         try:
-            return msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeError):
+            return msgspec.json.decode(self.body.removeprefix(_BOM) if utf_8 else self.text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             pass
         try:
             return json.loads(self.text)  # NaN, lone surrogates: not JSON, but sent
