@@ -192,7 +192,7 @@ class Frontier(Protocol):
         """Open or create the store, and roll every sink back to the last commit."""
 
     async def close(self) -> None:
-        """Wait for the commit that is under way, give every lease back, close the sinks. Idempotent."""
+        """Wait for the commit that is under way and close the sinks; every lease has ended then. Idempotent."""
 
     @property
     def cursor(self) -> bytes:
@@ -249,4 +249,7 @@ class Frontier(Protocol):
         """Cheap: kept beside the store, never read from it."""
 
     def check(self) -> list[str]:
-        """Violations of the law, one sentence each; empty: it holds."""
+        """Violations of the law as far as they can be seen at once, one sentence each; empty: it holds."""
+
+    async def verify(self) -> list[str]:
+        """The same, counting everything that is stored: takes as long as reading it all."""

@@ -16,6 +16,9 @@ from crawler.spider.travel import Ticket
 FRESH = 0.0
 """The time of a row that waits for nothing."""
 
+UTMOST = 2**31 - 1
+"""The greatest priority that makes a difference: a rank is stored in four bytes."""
+
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """A request as it waits: what is stored of a ticket. Its host is in its URL."""
@@ -32,8 +35,9 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def rank(self) -> int:
-        """Ascending in the order of handing out."""
-        return -self.priority
+        """Ascending in the order of handing out. Priorities beyond 32 bits count as the utmost of them."""
+        priority = self.priority
+        return -priority if -UTMOST <= priority <= UTMOST else UTMOST if priority < 0 else -UTMOST
 
     def again(self, attempt: int) -> Row:
         """The same row with another number of attempts behind it."""
@@ -48,8 +52,12 @@ class Entry(msgspec.Struct, frozen=True):
     referrer: str
 
 
-Place = tuple[float, int]
-"""Position in an order: (rank or time, id)."""
+Place = tuple[float, int, int]
+"""Where a row stands in its lane: (time, rank, id)."""
+
+
+def place_of(entry: Entry) -> Place:
+    return entry.at, entry.row.rank, entry.row.id
 
 
 class Lane:
@@ -66,17 +74,16 @@ class Lane:
         self.handed: dict[int, Entry] = {}
         self._fresh: list[tuple[int, int, Entry]] = []
         self._due: list[tuple[int, int, Entry]] = []
-        self._later: list[tuple[float, int, Entry]] = []
+        self._later: list[tuple[float, int, int, Entry]] = []
 
     def push(self, entry: Entry) -> None:
         """Take in a row, unless it lies beyond the window: then it is found on disk in its turn."""
         row = entry.row
         if entry.at == FRESH:
-            place = (row.rank, row.id)
-            if self.bound is None or place <= self.bound:
+            if self.bound is None or place_of(entry) <= self.bound:
                 heapq.heappush(self._fresh, (row.rank, row.id, entry))
-        elif self.later_bound is None or (entry.at, row.id) <= self.later_bound:
-            heapq.heappush(self._later, (entry.at, row.id, entry))
+        elif self.later_bound is None or place_of(entry) <= self.later_bound:
+            heapq.heappush(self._later, (entry.at, row.rank, row.id, entry))
 
     def widen(self, fresh: list[Entry], bound: Place | None) -> None:
         """Take in the next rows from disk; `bound` is the last of them, None if there are no more."""
@@ -88,24 +95,24 @@ class Lane:
         """The same for retries."""
         self.later_bound = bound
         for entry in later:
-            heapq.heappush(self._later, (entry.at, entry.row.id, entry))
+            heapq.heappush(self._later, (entry.at, entry.row.rank, entry.row.id, entry))
 
     def trim(self, most: int) -> None:
         """Leave all but the first `most` rows of either kind to the disk, so that memory stays bounded."""
         if len(self._fresh) > most:
             self._fresh.sort()
             del self._fresh[most:]
-            self.bound = self._fresh[-1][:2]
+            self.bound = place_of(self._fresh[-1][-1])
         if len(self._later) > most:
             self._later.sort()
             del self._later[most:]
-            self.later_bound = self._later[-1][:2]
+            self.later_bound = place_of(self._later[-1][-1])
 
     def merge(self, now: float) -> None:
         """Retries whose time has come stand among the fresh rows from now on."""
         while self._later and self._later[0][0] <= now:
-            _, number, entry = heapq.heappop(self._later)
-            heapq.heappush(self._due, (entry.row.rank, number, entry))
+            _, rank, number, entry = heapq.heappop(self._later)
+            heapq.heappush(self._due, (rank, number, entry))
 
     def lacks(self, now: float, k: int) -> tuple[bool, bool]:
         """Whether fresh rows, and retries, must be read from disk before `k` can be handed out in order."""

@@ -7,12 +7,12 @@ the items are written there first, and what the group changes in memory follows 
 from __future__ import annotations
 
 import heapq
-import struct
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
+from crawler.frontier.draft import unpack_keys
 from crawler.frontier.lane import FRESH, Entry, Lane, Row
 from crawler.frontier.outputs import Outputs, items_of
 from crawler.frontier.tally import Tally, sum_refused
@@ -29,14 +29,9 @@ from crawler.spider.travel import (
     Retry,
     Ticket,
 )
-from crawler.spider.url import KEY_BYTES, host_key
+from crawler.spider.url import host_key
 
 _decode_found = msgspec.msgpack.Decoder(Found).decode
-
-
-def unpack_keys(keys: bytes) -> list[bytes]:
-    """The keys of `Finds`, apart."""
-    return [key for (key,) in struct.iter_unpack(f"{KEY_BYTES}s", keys)]
 
 
 class MemoryFrontier:
@@ -183,14 +178,14 @@ class MemoryFrontier:
         return self._committed([], due, added, [len(seeds) - added])
 
     async def reopen(self, reasons: Collection[str] | None = None) -> int:
-        counts: dict[str, int] = {}
+        change = Tally()
         for number, (ended, row) in list(self._ended.items()):
             if ended.outcome == Failed.tag and (reasons is None or ended.reason in reasons):
                 del self._ended[number]
-                counts[ended.reason] = counts.get(ended.reason, 0) + 1
-                self._push(_host_of(row), Entry(row.again(0), FRESH, ended.referrer), {})
-        self._tally.reopened(counts)
-        return sum(counts.values())
+                change.reopen(ended.reason)
+                self._push(host_key(row.url), Entry(row.again(0), FRESH, ended.referrer), {})
+        self._tally.merge(change)
+        return -change.failed
 
     async def ended(self, after: int = 0, n: int = 1000) -> list[Ended]:
         numbers = sorted(number for number in self._ended if number > after)
@@ -220,18 +215,22 @@ class MemoryFrontier:
             violations.append(f"{len(self._ended)} rows failed or were dropped, but the counts say otherwise")
         return violations
 
+    async def verify(self) -> list[str]:
+        return self.check()
+
     def _holds(self, lease: Lease) -> bool:
         lane = self._leased.get(lease.host)
         return lane is not None and lane.token == lease.token
 
     def _accept(self, group: Sequence[Finished]) -> tuple[list[tuple[Finished, Entry]], list[str]]:
         """Fence: from here on an accepted ticket has its end, unless the items cannot be written."""
+        for finished in group:
+            if finished.ticket.id <= 0:
+                raise ValueError(f"{finished.ticket.url} is no row of the frontier")
         accepted: list[tuple[Finished, Entry]] = []
         verdicts: list[str] = []
         for finished in group:
             ticket = finished.ticket
-            if ticket.id <= 0:
-                raise ValueError(f"{ticket.url} is no row of the frontier; only its host's state can be committed")
             lane = self._leased.get(ticket.host)
             if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
                 verdicts.append(FENCED)
@@ -354,7 +353,3 @@ class MemoryFrontier:
             f"<MemoryFrontier {self._tally.unfinished:,} unfinished of {self._tally.added:,}, "
             f"{len(self._leased)} hosts leased, {len(self._idle)} idle>"
         )
-
-
-def _host_of(row: Row) -> str:
-    return host_key(row.url)

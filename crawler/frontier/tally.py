@@ -77,19 +77,25 @@ class Tally(msgspec.Struct):
             mine = self.reasons.setdefault(outcome, {})
             for reason, number in reasons.items():
                 mine[reason] = mine.get(reason, 0) + number
+                if not mine[reason]:
+                    del mine[reason]
         for reason, number in other.refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + number
         for name, count in other.counters.items():
             self.counters[name] = self.counters.get(name, 0) + count
 
-    def reopened(self, reasons: dict[str, int]) -> None:
-        """Failed rows, counted by reason, wait again."""
-        failed = self.reasons.get("failed", {})
-        for reason, number in reasons.items():
-            self.failed -= number
-            failed[reason] -= number
-            if not failed[reason]:
-                del failed[reason]
+    def plus(self, other: Tally) -> Tally:
+        """The sum, apart from both."""
+        total = Tally()
+        total.merge(self)
+        total.merge(other)
+        return total
+
+    def reopen(self, reason: str) -> None:
+        """A failed row waits again."""
+        self.failed -= 1
+        reasons = self.reasons.setdefault("failed", {})
+        reasons[reason] = reasons.get(reason, 0) - 1
 
     def statistics(self, *, in_flight: int, leased: int, idle_hosts: int, finished: bool) -> FrontierStatistics:
         """The public snapshot."""

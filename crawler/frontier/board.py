@@ -1,0 +1,124 @@
+"""The in-flight board: what was being fetched, readable after kill -9.
+
+A memory-mapped file with one small record per request under way, written when the request is sent and cleared when its
+outcome is committed. Nothing is synced: the pages belong to the kernel, so they survive the process, which is all that
+is asked; after a power failure the board says nothing or the truth of some moments ago.
+
+    header:  magic 8 ‖ run 8
+    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ padding 6
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from crawler.frontier.packing import PLACE
+
+_MAGIC = b"crawlbrd"
+_HEADER = struct.Struct("<8sQ")
+_RECORD = struct.Struct(f"<dB{PLACE}s")
+_SIZE = 40
+_LIVE = _RECORD.size
+_START = 64
+_SLOTS = 1024
+
+
+class Sent(NamedTuple):
+    """A request that was under way."""
+
+    place: bytes
+    at: float
+    alone: bool
+
+
+class Board:
+    """State: the mapped file and its free slots. The loop's thread only; every call is a few memory writes."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError if the file cannot be made."""
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._map: mmap.mmap | None = None
+        self._slots = 0
+        self._free: list[int] = []
+        self._taken: dict[int, int] = {}
+        """Ticket's id → slot."""
+        try:
+            size = os.fstat(self._fd).st_size
+            self._grow(max(_SLOTS, (size - _START) // _SIZE))
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> tuple[int, list[Sent]]:
+        """The run that wrote the board, and what it had under way; (0, nothing) if it is no board."""
+        view = self._mapped()
+        magic, run = _HEADER.unpack_from(view)
+        if magic != _MAGIC:
+            return 0, []
+        found: list[Sent] = []
+        for slot in range(self._slots):
+            start = _START + slot * _SIZE
+            if view[start + _LIVE]:
+                at, alone, place = _RECORD.unpack_from(view, start)
+                found.append(Sent(place, at, bool(alone)))
+        return run, found
+
+    def begin(self, run: int) -> None:
+        """Wipe it for a new run."""
+        view = self._mapped()
+        view[:] = bytes(len(view))
+        _HEADER.pack_into(view, 0, _MAGIC, run)
+        self._taken.clear()
+        self._free = list(range(self._slots - 1, -1, -1))
+
+    def write(self, number: int, place: bytes, at: float, alone: bool) -> None:
+        """Ticket `number` is being sent."""
+        slot = self._taken.get(number)
+        if slot is None:
+            if not self._free:
+                self._grow(2 * self._slots)
+            slot = self._taken[number] = self._free.pop()
+        start = _START + slot * _SIZE
+        view = self._mapped()
+        # Dead while it is written, live afterwards: a kill in between leaves no half record that looks whole.
+        view[start + _LIVE] = 0
+        _RECORD.pack_into(view, start, at, alone, place)
+        view[start + _LIVE] = 1
+
+    def clear(self, number: int) -> None:
+        """The ticket's outcome is committed, or it waits again."""
+        slot = self._taken.pop(number, None)
+        if slot is not None:
+            self._mapped()[_START + slot * _SIZE + _LIVE] = 0
+            self._free.append(slot)
+
+    def close(self) -> None:
+        """Let go of the file; what is on it stays. Idempotent."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _grow(self, slots: int) -> None:
+        # Allocated, not merely sized: a write into a hole of a mapped file on a full disk would be a SIGBUS.
+        os.posix_fallocate(self._fd, 0, _START + slots * _SIZE)
+        if self._map is not None:
+            self._map.close()
+        self._map = mmap.mmap(self._fd, 0)
+        self._free.extend(range(slots - 1, self._slots - 1, -1))
+        self._slots = slots
+
+    def _mapped(self) -> mmap.mmap:
+        if self._map is None:
+            raise ValueError("the board is closed")
+        return self._map
+
+    def __repr__(self) -> str:
+        return f"<Board {self._path} {len(self._taken)} of {self._slots} under way>"

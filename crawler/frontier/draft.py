@@ -1,0 +1,201 @@
+"""What a group will change, worked out before anything is: which rows are new, which places leave and enter. Pure.
+
+Two steps, because only the store knows every key: `end`, `offer` and `seed` gather, `settle` takes the store's answer
+about the keys that the cache does not know. A draft is thrown away if its commit fails.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from crawler.frontier import packing
+from crawler.frontier.known import Known
+from crawler.frontier.lane import FRESH, Entry, Row
+from crawler.frontier.tally import Tally, sum_refused
+from crawler.spider.travel import Dropped, Failed, Finds, Finished, Found, Moved, Retry, Ticket
+from crawler.spider.url import KEY_BYTES
+
+_decode_found = msgspec.msgpack.Decoder(Found).decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+def unpack_keys(keys: bytes) -> list[bytes]:
+    """The keys of `Finds`, apart."""
+    return [key for (key,) in struct.iter_unpack(f"{KEY_BYTES}s", keys)]
+
+
+class _Wanted(NamedTuple):
+    """A request that may become a row."""
+
+    key: bytes
+    found: Found | msgspec.Raw
+    depth: int
+    page: int
+    referrer: str
+    forced: bool
+    source: int
+
+
+class Draft:
+    """State: what has been gathered so far. `first` is the id of the next row, `now` the age of rows that enter."""
+
+    def __init__(self, known: Known, *, first: int, now: float) -> None:
+        self.tally = Tally()
+        self.duplicates: list[int] = []
+        """Per source (a finished ticket, an offer, all seeds): requests that are known already."""
+        self.entering: list[tuple[str, Entry]] = []
+        """Rows that enter the queue, with their hosts: new ones and retries."""
+        self.keys: list[bytes] = []
+        """New keys, sorted once settled."""
+        self._known = known
+        self._next = first
+        self._now = now
+        self._wanted: list[_Wanted] = []
+        self._asked: set[bytes] = set()
+        self._dead: list[bytes] = []
+        self._dead_hosts: set[bytes] = set()
+        self._ended: list[tuple[int, int, bytes]] = []
+        self._finished: list[Finished] = []
+        self._pages: dict[int, str] = {}
+        self._reopened: list[int] = []
+
+    # ---- gathering -------------------------------------------------------------------------------------------
+
+    def end(self, finished: Finished, entry: Entry) -> None:
+        """A ticket with its outcome."""
+        row, outcome = entry.row, finished.outcome
+        host = packing.host_id(finished.ticket.host)
+        source = self._source()
+        self.tally.end(finished)
+        self._finished.append(finished)
+        self._dead.append(packing.place_of(host, entry))
+        self._dead_hosts.add(host)
+        match outcome:
+            case Moved():
+                target = outcome.key, outcome.request
+                self._want(*target, row.depth, row.page, entry.referrer, outcome.exempt, source)
+            case Retry():
+                again = Entry(row.again(row.attempt + 1), packing.whole_ms(max(outcome.at, FRESH)), entry.referrer)
+                self.entering.append((finished.ticket.host, again))
+            case Failed() | Dropped():
+                detail = outcome.detail if isinstance(outcome, Failed) else ""
+                cell = packing.ended_cell(row, outcome.tag, outcome.reason, detail, self._now)
+                self._ended.append((row.id, row.page, cell))
+        self._gather(finished.finds, row.depth + 1, row.id, row.url, source)
+
+    def offer(self, ticket: Ticket, finds: Finds) -> None:
+        """A part of what a page asks for."""
+        self._gather(finds, ticket.depth + 1, ticket.id, ticket.url, self._source())
+
+    def seed(self, seeds: Sequence[tuple[bytes, Found]]) -> None:
+        source = self._source()
+        for key, found in seeds:
+            self._want(key, found, 0, 0, "", False, source)
+
+    def _source(self) -> int:
+        self.duplicates.append(0)
+        return len(self.duplicates) - 1
+
+    def _gather(self, finds: Finds, depth: int, page: int, referrer: str, source: int) -> None:
+        if not finds.keys:
+            return
+        keys = unpack_keys(finds.keys)
+        missing = self._known.missing(keys)
+        self.duplicates[source] += len(keys) - len(missing)
+        for number, key in missing:
+            if key in self._asked:
+                self.duplicates[source] += 1
+            else:
+                self._asked.add(key)
+                self._wanted.append(_Wanted(key, finds.records[number], depth, page, referrer, False, source))
+
+    def _want(self, key: bytes, found: Found, depth: int, page: int, referrer: str, forced: bool, source: int) -> None:
+        if not forced and (key in self._asked or key in self._known):
+            self.duplicates[source] += 1
+            return
+        self._asked.add(key)
+        self._wanted.append(_Wanted(key, found, depth, page, referrer, forced, source))
+
+    # ---- settling --------------------------------------------------------------------------------------------
+
+    @property
+    def unknown(self) -> list[bytes]:
+        """Keys that the store must be asked about, unless the cache is complete; sorted, as they lie on disk."""
+        return sorted({wanted.key for wanted in self._wanted if not wanted.forced})
+
+    def settle(self, known: Collection[bytes]) -> None:
+        """Make rows of what is wanted; `known` are those of `unknown` that the store knows."""
+        for wanted in self._wanted:
+            if not wanted.forced and wanted.key in known:
+                self.duplicates[wanted.source] += 1
+                continue
+            found = wanted.found if isinstance(wanted.found, Found) else _decode_found(wanted.found)
+            row = Row(self._next, wanted.key, found.url, found.priority, wanted.depth, 0, found.details, wanted.page)
+            self._next += 1
+            self.keys.append(wanted.key)
+            self.entering.append((found.host, Entry(row, FRESH, wanted.referrer)))
+            if wanted.page and wanted.page not in self._pages:
+                self._pages[wanted.page] = wanted.referrer
+            self.tally.added += 1
+        self.keys = sorted(set(self.keys))
+        self.tally.duplicates = sum(self.duplicates)
+
+    def reopen(self, host: str, entry: Entry, reason: str) -> None:
+        """A failed row enters again, as if never tried."""
+        self.entering.append((host, entry))
+        self._reopened.append(entry.row.id)
+        self.tally.reopen(reason)
+
+    # ---- as values for SQL -----------------------------------------------------------------------------------
+
+    def values(self, states: Mapping[str, bytes], suspects: Collection[int]) -> dict[str, bytes | str]:
+        """The columns of `schema.COLUMNS` that a draft decides."""
+        rows = sorted((packing.place_of(packing.host_id(host), entry), entry.row) for host, entry in self.entering)
+        cells = [packing.cell(row) for _, row in rows]
+        urls = [packing.text(url) for url in self._pages.values()]
+        dues = self._dues()
+        names = [host.encode() for host in dues]
+        cleared = [finished.ticket.id for finished in self._finished if finished.ticket.id in suspects]
+        return {
+            "keys": b"".join(self.keys),
+            "dead": b"".join(sorted(self._dead)),
+            "dead_hosts": b"".join(self._dead_hosts),
+            "places": b"".join([place for place, _ in rows]),
+            "row_pages": packing.numbers(row.page for _, row in rows),
+            "cell_spans": packing.spans(cells),
+            "cells": b"".join(cells),
+            "page_ids": packing.numbers(self._pages),
+            "url_spans": packing.spans(urls),
+            "urls": b"".join(urls),
+            "hosts": b"".join([packing.host_id(host) for host in dues]),
+            "host_dues": packing.numbers(dues.values()),
+            "name_spans": packing.spans(names),
+            "names": b"".join(names),
+            "state_hosts": b"".join([packing.host_id(host) for host in states]),
+            "state_spans": packing.spans(states.values()),
+            "states": b"".join(states.values()),
+            "ended_ids": packing.numbers(number for number, _, _ in self._ended),
+            "ended_pages": packing.numbers(page for _, page, _ in self._ended),
+            "ended_spans": packing.spans([cell for _, _, cell in self._ended]),
+            "ended_cells": b"".join([cell for _, _, cell in self._ended]),
+            "reopened": _encode_json(self._reopened).decode(),
+            "refused": self._refusals(),
+            "cleared": _encode_json(cleared).decode(),
+        }
+
+    def _dues(self) -> dict[str, int]:
+        """When each host that rows enter has the first of them due, in milliseconds."""
+        dues: dict[str, int] = {}
+        now = round(self._now * 1000)
+        for host, entry in self.entering:
+            due = now if entry.at == FRESH else round(entry.at * 1000)
+            dues[host] = min(due, dues.get(host, due))
+        return dues
+
+    def _refusals(self) -> str:
+        total = sum_refused(self._finished)
+        return _encode_json([(one.reason, one.host, one.url, one.count) for one in total.values()]).decode()

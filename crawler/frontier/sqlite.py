@@ -1,0 +1,404 @@
+"""The default backend: one file on disk, and a resume after kill -9 as if nothing had happened.
+
+    loop's thread                                      writer's thread
+    mirror: leases, windows, counts   ── work ──►      sinks, then tables: one act per group
+                                      ◄─ applied ──
+
+What is in memory is bounded: a window per leased host, an exact cache of keys of fixed size, SQLite's page cache. The
+WAL is copied back by a thread of its own, so that no group waits for it; the writer only sees to the last frames, which
+lets the file start again from its beginning.
+
+The only door to sqlite3 in this room: its exceptions become JobErrors here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from crawler.errors import JobError
+from crawler.frontier import packing, schema
+from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
+from crawler.frontier.board import Board
+from crawler.frontier.lane import FRESH, Entry
+from crawler.frontier.mirror import Held, Mirror
+from crawler.frontier.outputs import Outputs, items_of
+from crawler.frontier.store import Applied, LeasedHost, Store, Window, Work
+from crawler.frontier.wal import WalCopier, wal_size
+from crawler.frontier.writer import Writer
+from crawler.spider.travel import Failed, Finds, Found, Group, Refused, Ticket
+from crawler.spider.url import host_key
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+KNOWN = 200_000
+"""Keys in the cache: 18 MB. A crawl of that size never asks the tables whether a link is known."""
+PAGE_CACHE = 24 * 1024
+"""KiB of database pages in memory."""
+WINDOW = 16
+"""Rows read at once for a host; one read costs 30 µs and a change of threads."""
+WAL_LIMIT = 16 * 1024 * 1024
+"""Bytes of WAL after which it is copied back; beyond that reads slow down and the disk fills."""
+REOPEN = 1000
+"""Failed rows put back in one act."""
+
+
+class SqliteFrontier:
+    """See `base.Frontier`. State: the mirror and the board (loop's thread), the store (writer's)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        sinks: Sequence[Sink] = (),
+        *,
+        durability: Literal["process", "power"] = "process",
+        known: int = KNOWN,
+        window: int = WINDOW,
+        wal_limit: int = WAL_LIMIT,
+    ) -> None:
+        """folder: the job's; `frontier.db` and `board` lie in it. durability: what a commit survives.
+
+        known: keys in the cache. window: rows read at once for a host. wal_limit: bytes.
+        """
+        self._path = folder / "frontier.db"
+        self._board_path = folder / "board"
+        self._outputs = Outputs(sinks)
+        self._power = durability == "power"
+        self._known = known
+        self._window = window
+        self._wal_limit = wal_limit
+        self._mirror = Mirror()
+        self._writer: Writer | None = None
+        self._copier: WalCopier | None = None
+        self._closed = False
+        # Of the writer's thread.
+        self._db: sqlite3.Connection | None = None
+        self._store: Store | None = None
+        self._board: Board | None = None
+
+    # ---- opening and closing ---------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        if self._writer is not None:
+            raise RuntimeError("a frontier is opened once")
+        self._writer = Writer("frontier writer")
+        self._copier = WalCopier(self._copy_beside, self._finish_copy, limit=self._wal_limit)
+        try:
+            await self._submit(self._open, self._mirror.open)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _open(self) -> Store:
+        """In the writer's thread."""
+        self._board = Board(self._board_path)
+        self._db = connect(self._path, power=self._power)
+        store = Store(self._db, known=self._known)
+        store.open()
+        self._outputs.open(store.positions)
+        store.recover(*self._board.read())
+        self._board.begin(store.run)
+        self._store = store
+        return store
+
+    async def close(self) -> None:
+        writer, closing, self._closed = self._writer, not self._closed, True
+        if writer is None:
+            return
+        try:
+            if closing:
+                work = Work(released=self._mirror.take_released(), now=self._mirror.now)
+                await self._submit(lambda: self._close(work), lambda _: None)
+        finally:
+            if self._copier is not None:
+                await self._copier.close()
+            await writer.close()
+
+    def _close(self, work: Work) -> None:
+        """In the writer's thread; also after an `_open` that failed half-way."""
+        with contextlib.ExitStack() as closing:
+            board, store = self._board, self._store
+            if board is not None:
+                closing.callback(board.close)
+            if self._db is not None:
+                closing.callback(self._db.close)
+            closing.callback(self._outputs.close)
+            if store is not None and board is not None:
+                # What is under way now was not killed: no attempt more, but its hosts' delays count from the send.
+                store.leave(board.read()[1])
+                self._act(work, [])
+                board.begin(store.run)
+
+    @property
+    def cursor(self) -> bytes:
+        return self._mirror.cursor
+
+    @property
+    def suspects(self) -> Mapping[int, Deaths]:
+        return self._mirror.suspects
+
+    # ---- hosts and tickets -----------------------------------------------------------------------------------
+
+    async def lease(self, now: float, n: int) -> list[Lease]:
+        self._mirror.now = max(self._mirror.now, now)
+        work = Work(released=self._mirror.take_released(), now=self._mirror.now)
+
+        def find() -> tuple[Applied | None, list[LeasedHost]]:
+            applied = self._act(work, []) if work.released else None
+            return applied, self._opened.lease(n, self._window)
+
+        def leased(found: tuple[Applied | None, list[LeasedHost]]) -> list[Lease]:
+            if found[0] is not None:
+                self._mirror.apply(work, found[0], ())
+            return self._mirror.lease(found[1])
+
+        leasing = self._submit(find, leased, lambda _: self._mirror.take_back(work))
+        try:
+            return await asyncio.shield(leasing)
+        except asyncio.CancelledError:
+            leasing.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, leasing: asyncio.Future[list[Lease]]) -> None:
+        """Whoever asked for the hosts has gone: nobody else would release them."""
+        if leasing.cancelled() or leasing.exception() is not None:
+            return
+        for lease in leasing.result():
+            if (held := self._mirror.holding(lease)) is not None:
+                self._mirror.release(held, lease.state, 0.0)
+
+    async def peek(self, lease: Lease, now: float, k: int) -> Peeked:
+        self._mirror.now = max(self._mirror.now, now)
+        while (held := self._mirror.holding(lease)) is not None:
+            lane = held.lane
+            fresh, later = lane.lacks(now, k)
+            if not (fresh or later):
+                tickets = self._mirror.take(held, now, k)
+                return Peeked(tickets, None if lane.ready else lane.next_due, lane.ready)
+            if held.reading is None:
+                held.reading = self._read(held, max(k, self._window), fresh=fresh, later=later)
+            # Waited for, not awaited: a cancelled peek must not cancel the read that another one waits for.
+            await asyncio.wait([reading := held.reading])
+            reading.result()
+        return Peeked([])
+
+    def _read(self, held: Held, n: int, *, fresh: bool, later: bool) -> asyncio.Future[None]:
+        after, after_later = held.lane.bound, held.lane.later_bound
+
+        def read() -> tuple[Window | None, Window | None]:
+            store = self._opened
+            return (
+                store.read(held.id, after, n, later=False) if fresh and after is not None else None,
+                store.read(held.id, after_later, n, later=True) if later and after_later is not None else None,
+            )
+
+        def widen(windows: tuple[Window | None, Window | None]) -> None:
+            held.reading = None
+            held.widen(*windows)
+
+        def failed(_: BaseException) -> None:
+            held.reading = None
+
+        reading = self._submit(read, widen, failed)
+        reading.add_done_callback(lambda done: done.exception())  # seen, even if nobody waits any more
+        return reading
+
+    def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
+        entry = self._mirror.handed(ticket)
+        if entry is not None and self._board is not None:
+            place = packing.place_of(packing.host_id(ticket.host), entry)
+            self._board.write(ticket.id, place, at, alone)
+
+    async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
+        return [lease for lease in leases if self._mirror.holding(lease) is None]
+
+    async def release(self, lease: Lease, state: bytes, next_at: float) -> None:
+        """Durable with the next act. Until then a crash leaves the host as its last commit left it."""
+        held = self._mirror.holding(lease)
+        if held is not None:
+            for number in self._mirror.release(held, state, next_at):
+                self._clear(number)
+
+    # ---- acts ------------------------------------------------------------------------------------------------
+
+    async def commit(self, group: Group) -> Committed:
+        accepted, verdicts = self._mirror.accept(group.finished)
+        items = items_of(finished.items for finished, _ in accepted)
+        return await self._do(Work(ends=accepted, states=group.hosts), items, verdicts)
+
+    async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
+        if self._mirror.handed(ticket) is None:
+            return self._mirror.nothing(FENCED)
+        return await self._do(Work(offer=(ticket, finds)), [], [OK])
+
+    async def add(self, seeds: Sequence[tuple[bytes, Found]], cursor: bytes, finished: bool) -> Committed:
+        return await self._do(Work(seeds=seeds, cursor=cursor, finished=finished), [], [])
+
+    async def reopen(self, reasons: Collection[str] | None = None) -> int:
+        after = total = 0
+        while cells := await self._ask(partial(self._opened.ended, after, REOPEN)):
+            after = cells[-1].row.id
+            again = [
+                (host_key(cell.row.url), Entry(cell.row.again(0), FRESH, cell.referrer), cell.reason)
+                for cell in cells
+                if cell.outcome == Failed.tag and (reasons is None or cell.reason in reasons)
+            ]
+            await self._do(Work(reopened=again), [], [])
+            total += len(again)
+        return total
+
+    def _do(self, work: Work, items: list[bytes], verdicts: list[str]) -> asyncio.Future[Committed]:
+        """One act: in the writer's thread, then in the mirror."""
+        work.released = self._mirror.take_released()
+        work.now = self._mirror.now
+
+        def mirror(applied: Applied) -> Committed:
+            for finished, _ in work.ends:
+                self._clear(finished.ticket.id)
+            if self._copier is not None and not self._closed:
+                self._copier.look(applied.wal)
+            return self._mirror.apply(work, applied, verdicts)
+
+        return self._submit(lambda: self._act(work, items), mirror, lambda _: self._mirror.take_back(work))
+
+    def _act(self, work: Work, items: list[bytes]) -> Applied:
+        """In the writer's thread: the items first, then one statement that holds everything, sinks' positions too."""
+        store = self._opened
+        draft = store.draft(work)
+        self._outputs.append(items, sync=self._power)
+        positions = self._outputs.reached()
+        try:
+            applied = store.commit(work, draft, positions)
+        except BaseException:
+            self._outputs.undo()
+            raise
+        self._outputs.keep(positions)
+        applied.wal = wal_size(self._path)
+        return applied
+
+    def _clear(self, number: int) -> None:
+        if self._board is not None:
+            self._board.clear(number)
+
+    # ---- telling ---------------------------------------------------------------------------------------------
+
+    async def ended(self, after: int = 0, n: int = 1000) -> list[Ended]:
+        cells = await self._ask(lambda: self._opened.ended(after, n))
+        return [
+            Ended(
+                cell.row.id,
+                cell.row.url,
+                cell.outcome,
+                cell.reason,
+                cell.detail,
+                cell.row.attempt + 1,
+                cell.referrer,
+                cell.at,
+            )
+            for cell in cells
+        ]
+
+    async def refusals(self, n: int = 1000) -> list[Refused]:
+        return await self._ask(lambda: self._opened.refusals(n))
+
+    def statistics(self) -> FrontierStatistics:
+        return self._mirror.statistics()
+
+    def check(self) -> list[str]:
+        return self._mirror.check()
+
+    async def verify(self) -> list[str]:
+        return self.check() + await self._ask(self._opened.check)
+
+    # ---- the thread and the WAL ------------------------------------------------------------------------------
+
+    @property
+    def _opened(self) -> Store:
+        if self._store is None:
+            raise RuntimeError("the frontier is not open")
+        return self._store
+
+    def _ask(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return self._submit(work, lambda answer: answer)
+
+    def _submit(
+        self,
+        work: Callable[[], T],
+        deliver: Callable[[T], R],
+        undo: Callable[[BaseException], None] = lambda _: None,
+    ) -> asyncio.Future[R]:
+        if self._writer is None:
+            raise RuntimeError("the frontier is not open")
+        return self._writer.submit(lambda: translated(work, self._path), deliver, undo)
+
+    def _copy_beside(self) -> None:
+        """In the copier's thread."""
+        with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as own:
+            own.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def _finish_copy(self) -> asyncio.Future[int]:
+        def truncate() -> int:
+            if self._db is not None:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return wal_size(self._path)
+
+        return self._ask(truncate)
+
+    def __repr__(self) -> str:
+        return f"<SqliteFrontier {self._path}: {self._mirror!r}>"
+
+
+def connect(path: Path, *, power: bool) -> sqlite3.Connection:
+    """Open the file, or create it; refuse what is not ours or newer than this program."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != schema.APPLICATION_ID and (application or tables):
+            raise JobError(f"{path} is not a crawl's database")
+        if version > schema.VERSION:
+            raise JobError(
+                f"{path} was written by a newer version of this program (format {version}, not {schema.VERSION}): "
+                "use that version, or start a new job with --fresh"
+            )
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute(f"PRAGMA cache_size = -{PAGE_CACHE}")
+        db.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def translated(work: Callable[[], T], path: Path) -> T:
+    """Do the work; what SQLite or the disk refuses becomes a JobError with one sentence."""
+    try:
+        return work()
+    except sqlite3.Error as refused:
+        raise JobError(_sentence(refused, path)) from refused
+    except OSError as refused:
+        raise JobError(f"{path.parent}: {refused.strerror or refused}") from refused
+
+
+def _sentence(refused: sqlite3.Error, path: Path) -> str:
+    code = getattr(refused, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return f"the disk that holds {path} is full: make room and run the same command again, nothing is lost"
+    if code == sqlite3.SQLITE_IOERR:
+        return f"the disk refuses to read or write {path} ({refused}): nothing that was committed is lost"
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return f"{path} is damaged ({refused}): start a new job with --fresh, the old folder stays"
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return f"{path} is in use by another process"
+    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
+        return f"{path} cannot be opened for writing ({refused})"
+    return f"{path}: {refused}"

@@ -1,0 +1,303 @@
+"""The frontier's tables as a plain object: groups in, windows out. Sync; the writer's thread only.
+
+A group is worked out in Python first (`draft.py`) and then executed as one statement; nothing here changes until that
+has succeeded. The database's own exceptions pass through: the frontier translates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from crawler.frontier import packing, schema
+from crawler.frontier.base import Deaths
+from crawler.frontier.board import Sent
+from crawler.frontier.draft import Draft
+from crawler.frontier.known import Known
+from crawler.frontier.lane import Entry, Place, place_of
+from crawler.frontier.tally import Tally
+from crawler.spider.travel import Finds, Finished, Found, Refused, Ticket
+from crawler.spider.url import KEY_BYTES
+
+_FIRST_NUMBERS = 4096
+_LOAD = 65_536
+"""Keys read at once when the cache is filled."""
+
+
+class Connection(Protocol):
+    """What is needed of a database."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...
+
+    def executescript(self, sql: str, /) -> Any: ...
+
+
+class Released(msgspec.Struct, frozen=True):
+    """A host that was given back, on its way to disk."""
+
+    host: str
+    state: bytes
+    next_at: float
+    due: float
+
+
+class Work(msgspec.Struct):
+    """What one act makes durable."""
+
+    ends: Sequence[tuple[Finished, Entry]] = ()
+    offer: tuple[Ticket, Finds] | None = None
+    seeds: Sequence[tuple[bytes, Found]] | None = None
+    reopened: Sequence[tuple[str, Entry, str]] = ()
+    """Host, row, and the reason it had failed for."""
+    states: Mapping[str, bytes] = {}
+    released: Sequence[Released] = ()
+    cursor: bytes | None = None
+    finished: bool = False
+    now: float = 0.0
+
+
+class Applied(msgspec.Struct):
+    """What it changed."""
+
+    tally: Tally
+    """The difference."""
+    entering: list[tuple[str, Entry]]
+    duplicates: list[int]
+    woke: list[bytes]
+    """Hosts that have rows now and had none."""
+    emptied: list[bytes]
+    """Hosts that had rows and have none now."""
+    wal: int = 0
+    """Bytes of the write-ahead log afterwards."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The next rows of a host, in order; `bound`: the last of them, None if there are no more."""
+
+    entries: list[Entry]
+    bound: Place | None
+
+
+class LeasedHost(msgspec.Struct, frozen=True):
+    host: str
+    state: bytes
+    due: float
+    sent: float
+    fresh: Window
+    later: Window
+
+
+class Store:
+    """State: the connection, the cache of keys, and a copy of the one row of `state`."""
+
+    def __init__(self, connection: Connection, *, known: int) -> None:
+        self._db = connection
+        self.known = Known(known)
+        self.run = 0
+        self.tally = Tally()
+        self.positions: list[bytes] | None = None
+        """Of the sinks; None before the first run."""
+        self.cursor = b""
+        self.finished = False
+        self.suspects: dict[int, Deaths] = {}
+        self.waiting_hosts = 0
+        self._numbers = _FIRST_NUMBERS
+
+    # ---- opening ---------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Read the one row, or make the tables; fill the cache as far as it holds everything."""
+        if not self._db.execute("PRAGMA application_id").fetchone()[0]:
+            self._db.executescript(schema.CREATE)
+        self._db.executescript(schema.COMMIT_TRIGGER)
+        self._db.execute(schema.MORE_NUMBERS, (0, self._numbers))
+        if self._db.execute("SELECT count(*) FROM state").fetchone() == (0,):
+            self._db.execute(schema.FIRST_STATE, (msgspec.msgpack.encode(Tally()), msgspec.msgpack.encode(None)))
+        row = self._db.execute("SELECT run, tally, positions, cursor, finished, hosts FROM state").fetchone()
+        self.run, self.cursor, self.finished = row[0], row[3], bool(row[4])
+        self.tally = msgspec.msgpack.decode(row[1], type=Tally)
+        self.tally.hosts = row[5]
+        self.positions = msgspec.msgpack.decode(row[2], type=list[bytes] | None)
+        (self.waiting_hosts,) = self._db.execute("SELECT count(*) FROM host WHERE due IS NOT NULL").fetchone()
+        self.suspects = {
+            number: Deaths(count, alone) for number, count, alone in self._db.execute("SELECT * FROM suspect")
+        }
+        self._fill()
+
+    def _fill(self) -> None:
+        last = b""
+        while True:
+            found = self._db.execute(schema.KEYS, (last, _LOAD)).fetchone()[0] or b""
+            keys = _apart(found, KEY_BYTES)
+            self.known.add(keys)
+            if len(keys) < _LOAD or not self.known.complete:
+                return
+            last = keys[-1]
+
+    def recover(self, run: int, board: Sequence[Sent]) -> None:
+        """Begin a run. What the board of the run before says was under way counts one attempt more.
+
+        A board of another run has been read already: its process died between this act and wiping the board.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for sent in board if run == self.run else ():
+                self._recover_one(sent)
+            self._db.execute("UPDATE state SET run = run + 1")
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self.run += 1
+
+    def _recover_one(self, sent: Sent) -> None:
+        self._remember_send(sent)
+        counted = self._db.execute(schema.READ, (_before(sent.place), sent.place + b"\0", 1)).fetchone()[0]
+        if counted is None:
+            return  # its outcome was committed; only the board had not been cleared yet
+        (entry,) = packing.entries(counted)
+        row = entry.row.again(entry.row.attempt + 1)
+        self._db.execute("UPDATE queue SET cell = ? WHERE place = ?", (packing.cell(row), sent.place))
+        before = self.suspects.get(row.id, Deaths())
+        deaths = Deaths(before.count + 1, before.alone + sent.alone)
+        self.suspects[row.id] = deaths
+        self._db.execute("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?)", (row.id, deaths.count, deaths.alone))
+
+    def leave(self, under_way: Sequence[Sent]) -> None:
+        """End a run in order: what is under way counts no attempt, but its hosts remember when they were last asked."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for sent in under_way:
+            self._remember_send(sent)
+        self._db.execute("COMMIT")
+
+    def _remember_send(self, sent: Sent) -> None:
+        host = sent.place[: packing.HOST]
+        self._db.execute("UPDATE host SET sent = max(sent, ?) WHERE id = ?", (round(sent.at * 1000), host))
+
+    # ---- changing --------------------------------------------------------------------------------------------
+
+    def draft(self, work: Work) -> Draft:
+        """What the work will change, decided to the end."""
+        draft = Draft(self.known, first=self.tally.added + 1, now=work.now)
+        for finished, entry in work.ends:
+            draft.end(finished, entry)
+        if work.offer is not None:
+            draft.offer(*work.offer)
+        if work.seeds is not None:
+            draft.seed(work.seeds)
+        for host, entry, reason in work.reopened:
+            draft.reopen(host, entry, reason)
+        unknown = draft.unknown
+        draft.settle(self._known_of(unknown))
+        return draft
+
+    def _known_of(self, keys: list[bytes]) -> Collection[bytes]:
+        """Those that the tables know. With a complete cache there is nothing to ask."""
+        if not keys or self.known.complete:
+            return ()
+        self._enough_numbers(len(keys))
+        (new,) = self._db.execute(schema.MISSING, (b"".join(keys),)).fetchone()
+        known = set(keys).difference(_apart(new, KEY_BYTES))
+        self.known.add(known)
+        return known
+
+    def commit(self, work: Work, draft: Draft, positions: list[bytes]) -> Applied:
+        """The one durable act: everything, or an exception and nothing."""
+        total = self.tally.plus(draft.tally)
+        cursor = self.cursor if work.cursor is None else work.cursor
+        finished = self.finished or work.finished
+        values: dict[str, Any] = draft.values(work.states, self.suspects) | _released(work.released)
+        values["tally"] = msgspec.msgpack.encode(total)
+        values["positions"] = msgspec.msgpack.encode(positions)
+        values["cursor"] = cursor
+        values["finished"] = finished
+        self._enough_numbers(max(len(draft.keys), len(draft.entering), len(work.ends), len(work.released)))
+        self._db.execute(schema.COMMIT, [values[column] for column in schema.COLUMNS])
+        # Durable from here on: what follows is memory only.
+        new, woke, emptied = (_apart(told, packing.HOST) for told in self._db.execute(schema.TOLD).fetchone())
+        draft.tally.hosts = len(new)
+        total.hosts += len(new)
+        self.tally, self.positions, self.cursor, self.finished = total, positions, cursor, finished
+        self.known.add(draft.keys)
+        for end, _ in work.ends:
+            self.suspects.pop(end.ticket.id, None)
+        return Applied(draft.tally, draft.entering, draft.duplicates, new + woke, emptied)
+
+    def _enough_numbers(self, n: int) -> None:
+        """Let the table that arrays are counted with reach beyond `n`."""
+        if n >= self._numbers:
+            more = max(2 * self._numbers, n + 1)
+            self._db.execute(schema.MORE_NUMBERS, (self._numbers, more))
+            self._numbers = more
+
+    # ---- reading ---------------------------------------------------------------------------------------------
+
+    def lease(self, n: int, window: int) -> list[LeasedHost]:
+        """The hosts that are due first and that nobody has, with their next rows; nobody else gets them from now on."""
+        rows = self._db.execute(schema.LEASE, (n, window)).fetchall()
+        self._enough_numbers(len(rows))
+        self._db.execute(schema.LEASED, (b"".join([row[0] for row in rows]),))
+        return [
+            LeasedHost(name, state, due / 1000, sent / 1000, _window(fresh, window), _window(later, window))
+            for _, name, state, due, sent, fresh, later in rows
+        ]
+
+    def read(self, host: bytes, after: Place, n: int, *, later: bool) -> Window:
+        """The next `n` rows of a host after a place: fresh ones, or those that wait for a time."""
+        end = host + (packing.BEYOND if later else packing.RETRY_RANGE)
+        (counted,) = self._db.execute(schema.READ, (packing.bound(host, after), end, n)).fetchone()
+        return _window(counted, n)
+
+    def ended(self, after: int, n: int) -> list[packing.EndedCell]:
+        """Rows that failed or were dropped, by id."""
+        (counted,) = self._db.execute(schema.ENDED, (after, n)).fetchone()
+        return [] if counted is None else packing.ended(counted)
+
+    def refusals(self, n: int) -> list[Refused]:
+        rows = self._db.execute(schema.REFUSALS, (n,)).fetchall()
+        return [Refused(reason, host, url, count) for reason, host, url, count in rows]
+
+    def check(self) -> list[str]:
+        """Count every table against the counts and against each other. Reads the whole store."""
+        violations: list[str] = []
+        for what, sql, told in (
+            ("rows without an end", "SELECT count(*) FROM queue", self.tally.unfinished),
+            ("rows that failed or were dropped", "SELECT count(*) FROM ended", self.tally.failed + self.tally.dropped),
+            ("hosts", "SELECT count(*) FROM host", self.tally.hosts),
+            ("hosts that are due without rows, or have rows and are not due", schema.WRONG_HOSTS, 0),
+        ):
+            (found,) = self._db.execute(sql).fetchone()
+            if found != told:
+                violations.append(f"{found:,} {what}, but it should be {told:,}")
+        return violations
+
+    def __repr__(self) -> str:
+        return f"<Store run {self.run}, {self.tally.unfinished:,} unfinished of {self.tally.added:,}, {self.known!r}>"
+
+
+def _window(counted: bytes | None, n: int) -> Window:
+    if counted is None:
+        return Window([], None)
+    entries = packing.entries(counted)
+    return Window(entries, place_of(entries[-1]) if len(entries) >= n else None)
+
+
+def _before(place: bytes) -> bytes:
+    """The greatest value below a place."""
+    return (int.from_bytes(place, "big") - 1).to_bytes(len(place), "big")
+
+
+def _apart(joined: bytes | None, width: int) -> list[bytes]:
+    return [joined[start : start + width] for start in range(0, len(joined), width)] if joined else []
+
+
+def _released(released: Sequence[Released]) -> dict[str, bytes]:
+    return {
+        "back_hosts": b"".join([packing.host_id(one.host) for one in released]),
+        "back_next": packing.numbers(round(one.next_at * 1000) for one in released),
+        "back_due": packing.numbers(round(one.due * 1000) for one in released),
+        "back_spans": packing.spans([one.state for one in released]),
+        "back_states": b"".join([one.state for one in released]),
+    }
