@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from crawler.errors import CallbackError
-from crawler.kinds import Drop
+from crawler.errors import CallbackError, DropItem
+from crawler.kinds import ITEM_DROPPED, Drop
 from crawler.spider import url as urls
 from crawler.spider.item import Encode, is_item
 from crawler.spider.request import Request, encode_request
+from crawler.spider.steps import Steps
 from crawler.spider.travel import Finds, Found, Refused
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,13 +39,32 @@ class TooMany(CallbackError):
         self.kind = kind
 
 
+class StepError(CallbackError):
+    """An item step raised something else than DropItem; the cause is what it raised."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+
+
 class Harvest:
     """Collects what one callback yields for one page. `take` it all, then read `items`, `finds` and `refused`."""
 
     def __init__(
-        self, domains: Sequence[str] | None, limits: Limits, encode: Encode, *, depth: int, seed: bool = False
+        self,
+        domains: Sequence[str] | None,
+        limits: Limits,
+        encode: Encode,
+        *,
+        page: str = "",
+        depth: int = 0,
+        seed: bool = False,
+        steps: Steps | None = None,
     ) -> None:
+        """page: the URL whose callback is running, for the samples of dropped items."""
         self.items: list[bytes] = []
+        self.item_keys: list[bytes] = []
+        self._page = page
+        self._steps = steps
         self._refused: dict[tuple[str, str], Refused] = {}
         self._records: list[msgspec.Raw] = []
         self._keys = bytearray()
@@ -79,12 +99,28 @@ class Harvest:
         elif is_item(thing):
             if len(self.items) >= self._limits.max_items:
                 raise TooMany("too-many-items", self._limits.max_items)
-            self.items.append(self._encode_item(thing))
+            if self._steps is None:
+                self.items.append(self._encode_item(thing))
+            else:
+                self._step(thing, self._steps)
         elif thing is not None:
             raise CallbackError(
                 f"a callback yields requests and items (dict, dataclass, Struct, attrs, pydantic), "
                 f"not {type(thing).__name__}: {str(thing)[:80]!r}"
             )
+
+    def _step(self, item: Any, steps: Steps) -> None:
+        """Put an item through the plain steps; anything but DropItem that they raise fails the page."""
+        try:
+            item = steps.apply(item)
+        except DropItem as drop:
+            self.refuse(f"{ITEM_DROPPED}{drop.reason}", urls.host_key(self._page), self._page)
+            return
+        except Exception as error:
+            raise StepError(error) from error
+        self.items.append(self._encode_item(item))
+        if steps.unique is not None:
+            self.item_keys.append(steps.unique.key(item))
 
     def _take_request(self, request: Request) -> None:
         if len(self._records) >= self._limits.max_links:
@@ -100,13 +136,14 @@ class Harvest:
         elif len(url) > self._limits.max_url:
             self.refuse(Drop.URL_TOO_LONG, host, url)
         else:
+            # What cannot travel raises here, before its key could stand without its record.
+            found = Found(host, url, request.priority, encode_request(request))
+            self._records.append(msgspec.Raw(_encode(found)))
             self._keys += self._host_hash
             if request.dont_filter:
                 self._keys += urls.hash_unlike()
             else:
                 self._keys += urls.hash_request(request.method, url, request.body)
-            found = Found(host, url, request.priority, encode_request(request))
-            self._records.append(msgspec.Raw(_encode(found)))
 
     def _enter(self, host: str) -> None:
         """Links come in runs of one host: its hash and its scope are worked out once per run."""

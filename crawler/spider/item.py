@@ -22,7 +22,8 @@ Encode = Callable[[Any], bytes]
 def is_item(value: object) -> bool:
     """Whether a callback may yield this as an item."""
     return (
-        isinstance(value, Mapping | msgspec.Struct)
+        type(value) is dict
+        or isinstance(value, (Mapping, msgspec.Struct))
         or (dataclasses.is_dataclass(value) and not isinstance(value, type))
         or hasattr(type(value), "__attrs_attrs__")
         or hasattr(type(value), "model_fields")
@@ -35,7 +36,22 @@ def _foreign(value: Any) -> Any:
         return {name: getattr(value, name) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is not plain data")
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(value, "getall"):
+        raise TypeError(f"{name} is not plain data; call its .get() or .getall()")
+    raise TypeError(f"{name} is not plain data")
+
+
+def _in_order(value: Any) -> Any:
+    """attrs instances as dicts: msgspec writes the fields of a class with slots in reverse."""
+    if hasattr(type(value), "__attrs_attrs__"):
+        names = [field.name for field in type(value).__attrs_attrs__ if not field.name.startswith("_")]
+        return {name: _in_order(getattr(value, name)) for name in names}
+    if isinstance(value, list | tuple):
+        return [_in_order(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _in_order(one) for name, one in value.items()}
+    return value
 
 
 _json = msgspec.json.Encoder(enc_hook=_foreign)
@@ -48,7 +64,7 @@ def encoder(encoding: Encoding) -> Encode:
 
     def encode_item(item: Any) -> bytes:
         try:
-            return encode(item)
+            return encode(_in_order(item) if hasattr(type(item), "__attrs_attrs__") else item)
         except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as bad:
             raise CallbackError(f"the item {_shorten(item)} cannot be encoded: {bad}") from None
 
@@ -57,7 +73,8 @@ def encoder(encoding: Encoding) -> Encode:
 
 def plain(item: Any) -> Any:
     """The item as builtins, with `Decimal`, dates and bytes still themselves. For items handed to Python code."""
-    return msgspec.to_builtins(item, builtin_types=(bytes,), enc_hook=_foreign)
+    ordered = _in_order(item) if hasattr(type(item), "__attrs_attrs__") else item
+    return msgspec.to_builtins(ordered, builtin_types=(bytes,), enc_hook=_foreign)
 
 
 def _shorten(item: Any) -> str:

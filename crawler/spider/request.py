@@ -32,7 +32,8 @@ class Request:
     timeout: seconds for the whole fetch, instead of `fetch.total_timeout`. priority: higher is fetched earlier within
     its host. dont_filter: fetch it even if it is known. cb_kwargs: further arguments of the callback; plain data.
 
-    Raises ValueError for what can never be sent: a relative URL, an unknown method, two bodies at once.
+    Raises ValueError for what can never be sent (a relative URL, an unknown method, two bodies at once, a line break
+    in a header) and TypeError for what is of the wrong kind, so that a mistake shows at the spider's own line.
     """
 
     __slots__ = (
@@ -76,21 +77,25 @@ class Request:
         self.url = _absolute(url)
         self.callback = callback_name(callback, "callback") or "parse"
         self.errback = callback_name(errback, "errback")
-        self.headers = dict(headers) if headers else {}
-        self.body = body.encode() if isinstance(body, str) else bytes(body)
+        self.headers = _texts("headers", headers)
+        self.body = _bytes(body)
         if json is not msgspec.UNSET or form is not None:
             self._encode_body(json, form)
         self.method = (method or ("POST" if json is not msgspec.UNSET or form is not None else "GET")).upper()
         if self.method not in _METHODS:
             raise ValueError(f"Request(method={method!r}): use one of {', '.join(sorted(_METHODS))}")
-        self.cookies = dict(cookies) if cookies else {}
-        self.session = session
-        self.proxy = proxy
-        self.timeout = timeout
-        self.priority = priority
-        self.dont_filter = dont_filter
-        self.cb_kwargs = dict(cb_kwargs) if cb_kwargs else {}
-        self.handle_httpstatus_list = tuple(handle_httpstatus_list)
+        self.cookies = _texts("cookies", cookies)
+        self.session = _kind("session", session, str)
+        self.proxy = _kind("proxy", proxy, str)
+        self.timeout = None if timeout is None else float(_kind("timeout", timeout, (int, float)))
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"Request(timeout={timeout!r}): a number of seconds greater than 0")
+        self.priority = _kind("priority", priority, int)
+        self.dont_filter = bool(dont_filter)
+        self.cb_kwargs = dict(_kind("cb_kwargs", cb_kwargs, Mapping)) if cb_kwargs else {}
+        self.handle_httpstatus_list = tuple(
+            _kind("handle_httpstatus_list", status, int) for status in handle_httpstatus_list
+        )
         self.hops: tuple[str, ...] = ()
 
     def _encode_body(self, json: Any, form: Mapping[str, Any] | Sequence[tuple[str, Any]] | None) -> None:
@@ -98,14 +103,23 @@ class Request:
             raise ValueError("Request: give only one of body, json and form")
         if form is not None:
             self.body = urlencode(form, doseq=True).encode()
-            self.headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+            content_type = "application/x-www-form-urlencoded"
         else:
             self.body = msgspec.json.encode(json)
-            self.headers.setdefault("Content-Type", "application/json")
+            content_type = "application/json"
+        if not any(name.lower() == "content-type" for name in self.headers):
+            self.headers["Content-Type"] = content_type
 
     def replace(self, **changes: Any) -> Request:
-        """A copy with some arguments changed; takes what the constructor takes."""
+        """A copy with some arguments changed; takes what the constructor takes. A new body replaces the old one."""
         arguments: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "hops"}
+        if "json" in changes or "form" in changes:
+            del arguments["body"]
+            arguments["headers"] = {
+                name: value for name, value in self.headers.items() if name.lower() != "content-type"
+            }
+            if self.method == "GET":
+                del arguments["method"]
         arguments.update(changes)
         copy = Request(**arguments)
         copy.hops = self.hops
@@ -122,6 +136,32 @@ def _absolute(url: str) -> str:
         return urls.normalise(url)
     except urls.BadURL as bad:
         raise ValueError(f"Request: {bad}; use response.follow() for a link of the page") from None
+
+
+def _texts(what: str, given: Mapping[str, str] | None) -> dict[str, str]:
+    if not given:
+        return {}
+    texts = dict(_kind(what, given, Mapping))
+    for name, value in texts.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError(f"Request({what}=...) takes text for text, not {name!r}: {value!r}")
+        if any(char in name or char in value for char in "\r\n\0"):
+            raise ValueError(f"Request({what}=...): a line break or NUL cannot be sent, in {name!r}: {value!r}")
+    return texts
+
+
+def _bytes(body: bytes | str) -> bytes:
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise TypeError(f"Request(body=...) takes bytes or text, not {type(body).__name__}; see json= and form=")
+
+
+def _kind(what: str, value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"Request({what}=...) cannot be {value!r}")
+    return value
 
 
 def normal_request(url: str, callback: str = "parse") -> Request:
@@ -143,7 +183,7 @@ def normal_request(url: str, callback: str = "parse") -> Request:
 
 
 def callback_name(callback: Callback | None, what: str) -> str:
-    """The name by which a callback travels: it must be found on the spider again, in another process or after a restart.
+    """The name by which a callback travels: it must be found again, in another process or after a restart.
 
     Raises ValueError for lambdas, partials and functions that are not the spider's.
     """
@@ -153,7 +193,8 @@ def callback_name(callback: Callback | None, what: str) -> str:
         return callback
     name = getattr(callback, "__name__", "")
     owner = getattr(callback, "__self__", None)
-    if owner is None or not name or not hasattr(type(owner), name):
+    # A spider is known by its parts: base.py, which defines it, builds requests.
+    if not name or not hasattr(type(owner), name) or not hasattr(owner, "start_urls"):
         raise ValueError(
             f"{what}={callback!r} must be a method of the spider, or its name: "
             "a lambda or a local function cannot be found again after a restart"
@@ -165,7 +206,7 @@ def details_of(request: Request) -> Details:
     """What of the request travels beside its URL. Raises CallbackError if `cb_kwargs` cannot be encoded."""
     try:
         kwargs = msgspec.msgpack.encode(request.cb_kwargs) if request.cb_kwargs else _EMPTY_MAP
-    except (TypeError, ValueError, OverflowError) as bad:
+    except (TypeError, ValueError, OverflowError, RecursionError) as bad:
         raise CallbackError(
             f"cb_kwargs of {request!r} cannot travel ({bad}): "
             "use plain data (text, numbers, bytes, lists, dicts, dates)"
@@ -188,9 +229,17 @@ def details_of(request: Request) -> Details:
 
 
 def encode_request(request: Request) -> bytes:
-    """`details_of`, encoded; the encoding of a plain request is kept by callback, as nearly all links are plain."""
+    """`details_of`, encoded; the encoding of a plain request is kept by callback, as nearly all links are plain.
+
+    Raises CallbackError for what could not be decoded again: an attribute that was set to something of another kind.
+    """
     if not _is_plain(request):
-        return encode_details(details_of(request))
+        try:
+            encoded = encode_details(details_of(request))
+            decode_details(encoded)
+        except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as bad:
+            raise CallbackError(f"{request!r} cannot travel: {bad}") from None
+        return encoded
     known = _plain_details.get(request.callback)
     if known is None:
         known = _plain_details[request.callback] = encode_details(Details(callback=request.callback))
