@@ -23,7 +23,7 @@ from crawler.cli.project import Project, spider_arguments
 from crawler.config import Config
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
-from crawler.events import Bus, Summary
+from crawler.events import Bus, RobotsRead, Summary
 from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
@@ -91,6 +91,7 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
         terminal.say(out, [Line(NO_CONTACT, "faint")])
     bus = Bus()
     report = Report(bus, on_new_error=_log_error)
+    bus.on(RobotsRead, _log_robots)
 
     def make() -> Engine:
         return app.build(cls, config=config, sinks=[destination.sink()], arguments=arguments, bus=bus)
@@ -157,6 +158,11 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
             crawling.uncancel()
             summary = engine.summary()
     return summary, received
+
+
+def _log_robots(event: RobotsRead) -> None:
+    if event.verdict == "unreachable":
+        log.warning("%s cannot be had (%s): nothing is asked of that host until it can", event.url, event.why)
 
 
 def _log_error(error: SpiderError) -> None:

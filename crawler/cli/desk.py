@@ -20,15 +20,17 @@ from crawler import app
 from crawler.config import Config
 from crawler.engine.lifecycle import Engine
 from crawler.errors import CrawlerError
-from crawler.events import Bus, FetchEnded, FetchStarted, TicketEnded
+from crawler.events import Bus, FetchEnded, FetchStarted, RobotsRead, TicketEnded
 from crawler.kinds import FAILURES, Drop, advice
+from crawler.spider import url as urls
 from crawler.spider.base import Spider, initial_domains
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 
 T = TypeVar("T")
 TAKE = "_desk_takes_the_page"
-ANY_STATUS = tuple(range(200, 600))
+ANY_STATUS = tuple(status for status in range(200, 600) if not 300 <= status < 400)
+"""Redirects are followed: a page is what is at their end."""
 
 
 class Exchange(NamedTuple):
@@ -55,6 +57,8 @@ class Fetched(NamedTuple):
         """Why there is no response, for a person."""
         if self.reason == Drop.ROBOTS:
             return "robots.txt forbids it (-s politeness.robots=no asks nevertheless)"
+        if self.reason == "robots-unreachable":
+            return f"{self.detail}; a crawl waits for robots.txt (-s politeness.robots=no asks nevertheless)"
         words = advice(self.reason) if self.reason in FAILURES else ""
         return ": ".join(word for word in (self.reason, self.detail or words) if word)
 
@@ -72,14 +76,17 @@ class Desk:
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._pending: concurrent.futures.Future[Fetched] | None = None
-        self._response: Response | None = None
+        self._pages: dict[str, Response] = {}
+        self._given_up: set[str] = set()
         self._exchanges: list[Exchange] = []
+        self._asked = ""
         self._sent_at = 0.0
         self._typed: asyncio.Queue[Request | None]
         self._loop: asyncio.AbstractEventLoop
         self.spider: Spider
+        self._scope_is_stated = False
         self.domains: list[str] | None = None
-        """The spider's scope, as a crawl would begin with."""
+        """The spider's scope, as a crawl would have it that began with what was typed."""
 
     # ---- the person's thread -----------------------------------------------------------------------------------
 
@@ -137,6 +144,7 @@ class Desk:
         bus.on(FetchStarted, self._started)
         bus.on(FetchEnded, self._ended)
         bus.on(TicketEnded, self._settled)
+        bus.on(RobotsRead, self._robots_read)
         await self._engine(bus).run()
 
     def _engine(self, bus: Bus) -> Engine:
@@ -151,6 +159,7 @@ class Desk:
 
         def __init__(spider: Spider, **arguments: Any) -> None:  # noqa: N807
             cls.__init__(spider, **arguments)
+            desk._scope_is_stated = hasattr(spider, "allowed_domains")
             desk.domains = initial_domains(spider)
             spider.allowed_domains = None
             desk.spider = spider
@@ -161,12 +170,14 @@ class Desk:
                 yield request
 
         async def take(spider: Spider, response: Response) -> None:
-            desk._response = response
+            desk._pages[response.url] = response
 
         return {"__init__": __init__, "start": start, TAKE: take, "name": getattr(cls, "name", "desk")}
 
     def _ask(self, request: Request, pending: concurrent.futures.Future[Fetched]) -> None:
-        self._pending, self._response, self._exchanges = pending, None, []
+        self._pending, self._exchanges = pending, []
+        self._given_up.discard(request.url)
+        self._asked = request.url
         self._typed.put_nowait(request)
 
     def _started(self, event: FetchStarted) -> None:
@@ -178,14 +189,30 @@ class Desk:
 
     def _settled(self, event: TicketEnded) -> None:
         """The request has its outcome; after a redirect, the next request has."""
-        pending = self._pending
-        if pending is None or event.outcome == "moved":
+        page = self._pages.pop(event.url, None)
+        if event.outcome == "moved" or event.url in self._given_up:
             return
-        self._pending = None
         if event.outcome == "done":
-            pending.set_result(Fetched(self._response, "", "", self._exchanges))
+            if page is not None and self.domains is not None and not self._scope_is_stated:
+                self.domains.append(urls.host_key(page.url))
+            self._answer(Fetched(page, "", "", self._exchanges))
         else:
-            pending.set_result(Fetched(None, event.reason, event.detail, self._exchanges))
+            self._answer(Fetched(None, event.reason, event.detail, self._exchanges))
+
+    def _robots_read(self, event: RobotsRead) -> None:
+        """A crawl would wait and ask again; a person is told at once."""
+        if event.verdict != "unreachable" or self._pending is None:
+            return
+        self._given_up.add(self._asked)
+        if event.why in FAILURES:
+            self._answer(Fetched(None, event.why, "", self._exchanges))
+        else:
+            self._answer(Fetched(None, "robots-unreachable", f"{event.url}: {event.why}", self._exchanges))
+
+    def _answer(self, fetched: Fetched) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.set_result(fetched)
 
     def _give_up(self, error: BaseException) -> None:
         for waiting in (self._ready, self._pending):

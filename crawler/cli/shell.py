@@ -117,10 +117,12 @@ def _prompt(names: dict[str, Any]) -> None:
     try:
         from IPython import start_ipython  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
+        start_ipython = None
+    if start_ipython is None:
         _plain_prompt(banner, names)
-        return
-    print(banner)
-    start_ipython(argv=["--no-banner"], user_ns=names)
+    else:
+        print(banner, file=sys.stderr)
+        start_ipython(argv=["--no-banner"], user_ns=names)
 
 
 def _plain_prompt(banner: str, names: dict[str, Any]) -> None:

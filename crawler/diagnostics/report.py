@@ -154,9 +154,9 @@ def _outcomes(summary: Summary, report: Report) -> list[Line]:
         elif tag != "done":
             others.setdefault(tag, {})[reason] = count
     for tag, reasons in others.items():
-        label = "retried" if tag == "retry" else tag
-        note = _listed(reasons) if any(reasons) else ""
-        found.append(_row(label, sum(reasons.values()), note))
+        found.append(_row(tag, sum(reasons.values()), _listed(reasons) if any(reasons) else ""))
+    if summary.retries:
+        found.append(_row("retried", summary.retries, "attempts that failed and were made again"))
     return found
 
 

@@ -1,5 +1,6 @@
 """The command line as a person uses it: in this process for what is quick, as a process where that is the point."""
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.site import Site
 
 from crawler.cli import main, terminal
 
@@ -58,26 +60,56 @@ def crawler(capfd):
     return call
 
 
+class Running:
+    """A command in a process of its own. Its standard error is read as it comes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    async def says(self, text: str) -> None:
+        """Return when standard error has said this; fails if it ends first."""
+        while not any(text in line for line in self.lines):
+            line = await asyncio.wait_for(self.process.stderr.readline(), 60)
+            assert line, f"ended without saying {text!r}: {self.lines}"
+            self.lines.append(line.decode())
+
+    async def ended(self) -> Ended:
+        """Wait for its end; returns the exit code, standard output, standard error."""
+        out, err = await asyncio.wait_for(self.process.communicate(), 60)
+        return Ended(self.process.returncode, (out or b"").decode(), "".join(self.lines) + (err or b"").decode())
+
+
 @pytest.fixture
-def process(tmp_path):
-    """Start a command as a process of its own; whatever is left of it is killed at the end."""
+async def start(project, tmp_path):
+    """Start a command as a process of its own, in the project; whatever is left of it is killed at the end."""
     started = []
+    (tmp_path / "temporary").mkdir()
 
-    def start(*arguments: str, cwd: Path, **options) -> subprocess.Popen:
-        environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | options.pop("env", {})
+    async def begin(*arguments: str, **options) -> Running:
+        extra = {
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(tmp_path / "temporary"),
+            "CRAWLER_POLITENESS__CONTACT": "me@a.b",
+        }
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
-        started.append(
-            subprocess.Popen(
-                [*COMMAND, *arguments], cwd=cwd, env=os.environ | environment, start_new_session=True, **options
-            )
+        environment = os.environ | extra | options.pop("env", {})
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, *arguments, env=environment, cwd=project, start_new_session=True, **options
         )
-        return started[-1]
+        started.append(process)
+        return Running(process)
 
-    yield start
-    for one in started:
-        if one.poll() is None:
-            one.kill()
-        one.wait()
-        for stream in (one.stdin, one.stdout, one.stderr):
-            if stream is not None:
-                stream.close()
+    yield begin
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.fixture
+async def site():
+    made = Site()
+    await made.open()
+    yield made
+    await made.close()

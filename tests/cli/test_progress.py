@@ -25,8 +25,10 @@ def test_a_moment_in_words():
 
 
 def test_what_holds_the_crawl_and_what_is_being_parsed_are_said_when_there_is_such():
-    moment = Progress(3.0, 1, 0, 2, 0, 7, 0, 1, ("commit", "stopping"))
-    assert describe("a", moment, 0.0).endswith("7 parsing, 0 queued, 2 errors; waiting for: commit, stopping")
+    moment = Progress(3.0, 1, 0, 1, 0, 7, 0, 1, ("commit", "stopping"))
+    assert describe("a", moment, 0.0) == (
+        "a: 3.0 s, 1 page (0.0/s), 0 items, 0 in flight, 7 parsing, 0 queued, 1 error; waiting for: commit, stopping"
+    )
 
 
 def test_speed_is_that_of_the_last_seconds_not_of_the_whole_crawl():

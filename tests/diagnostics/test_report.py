@@ -11,7 +11,7 @@ from crawler.kinds import FAILURES, Drop, advice
 
 QUIET = Summary(
     spider="books", reason="finished", started=1_767_225_600.0, seconds=12.5, pages=1264, items=1200, requests=1290,
-    bytes=4_100_000, left=0, duplicates=0, seeds_done=1, spider_errors=0, outcomes={"done": 1264}, refused={},
+    bytes=4_100_000, left=0, duplicates=0, retries=0, seeds_done=1, spider_errors=0, outcomes={"done": 1264}, refused={},
     statuses={"200": 1264}, dropped_items={}, counters={},
 )  # fmt: skip
 
@@ -69,11 +69,11 @@ def test_each_failure_says_what_it_means_and_names_one_url_and_who_linked_there(
 
 
 def test_drops_retries_and_redirects_are_one_line_each(report):
-    outcomes = {"done": 1, "moved": 20, "dropped robots": 2, "dropped depth": 7, "retry reset": 3}
-    shown = text(summary(outcomes=outcomes), report)
+    outcomes = {"done": 1, "moved": 20, "dropped robots": 2, "dropped depth": 7}
+    shown = text(summary(outcomes=outcomes, retries=3), report)
     assert "  moved              20" in shown
     assert "  dropped             9   depth 7, robots 2" in shown
-    assert "  retried             3   reset 3" in shown
+    assert "  retried             3   attempts that failed and were made again" in shown
 
 
 def test_what_was_never_asked_is_counted_with_its_reasons(report):
