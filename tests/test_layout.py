@@ -50,7 +50,6 @@ DOORS: dict[str, tuple[str, ...]] = {
     "signal": ("engine/lifecycle.py", "diagnostics/", "parse/", "cli/"),
     "click": ("cli/",),
     "rich": ("cli/", "diagnostics/"),
-    "protego": ("politeness/robots.py",),
     "aiolimiter": ("engine/scheduler.py",),
     "uvloop": ("cli/",),
 }

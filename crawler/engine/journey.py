@@ -99,6 +99,7 @@ class Journey:
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
+        self._token = robots.product_token(config.user_agent)
         self._random = random.Random()
         self._has_hook = type(spider).process_request is not Spider.process_request
         self._async_names: dict[str, bool] = {}
@@ -149,7 +150,11 @@ class Journey:
             self._scheduler.answered(ticket, answer.status, answer.elapsed, None)
         if isinstance(answer, Redirect):
             answer = Failure("redirect-loop")
-        known = robots.read(answer, self._clock.now(), self._scheduler.robots_of(ticket))
+        now, before = self._clock.now(), self._scheduler.robots_of(ticket)
+        if isinstance(answer, Page) and len(answer.body) > robots.QUICK:
+            known = await asyncio.to_thread(robots.read, answer, self._token, now, before)
+        else:
+            known = robots.read(answer, self._token, now, before)
         self._bus.emit(RobotsRead, ticket.url, known.verdict, known.why, known.expires)
         self._scheduler.robots_fetched(ticket, known)
 

@@ -33,7 +33,6 @@ from crawler.frontier.base import Committed, Frontier, FrontierStatistics
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import home_of
-from crawler.politeness import robots
 from crawler.spider import blame
 from crawler.spider.base import Spider, bind_fetch
 from crawler.spider.request import Request
@@ -90,7 +89,6 @@ class Engine:
         self._scheduler = Scheduler(
             frontier,
             config.politeness,
-            agent=robots.product_token(config.fetch.user_agent),
             workers=config.crawl.concurrency,
             clock=clock,
             pressure=pressure,

@@ -52,7 +52,6 @@ class Scheduler:
         frontier: Frontier,
         config: PolitenessConfig,
         *,
-        agent: str,
         workers: int,
         clock: Clock,
         pressure: Pressure,
@@ -63,7 +62,6 @@ class Scheduler:
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange)
         self._frontier = frontier
         self._obey_robots = config.robots
-        self._agent = agent
         self._clock = clock
         self._pressure = pressure
         self._tally = tally
@@ -131,7 +129,7 @@ class Scheduler:
         lane = self.lanes[ticket.host]
         self._robots[urls.origin(ticket.url)] = known
         lane.robots_asked = ""
-        lane.state = self.rules.crawl_delay(lane.state, known.crawl_delay(self._agent))
+        lane.state = self.rules.crawl_delay(lane.state, known.crawl_delay)
         self._arrange(lane)
 
     def robots_of(self, ticket: Ticket) -> robots.Robots | None:
@@ -224,7 +222,7 @@ class Scheduler:
                 lane.state = self.rules.not_before(lane.state, known.expires)
                 self._arrange(lane)
                 return None
-            if not known.allowed(ticket.url, self._agent):
+            if not known.allowed(ticket.url):
                 self._open(lane)
                 self._arrange(lane)
                 given_up = known.verdict == "unreachable"

@@ -1,54 +1,71 @@
-"""robots.txt as RFC 9309 has it: what a fetch of it means, and what it then allows.
+"""robots.txt as RFC 9309 has it: what a fetch of it means, how long that holds, and what it then allows.
 
-`read` turns the answer into `Robots`; `Robots.allowed` answers for one URL. Matching is Protego's (it agrees with
-Google's matcher on 97 % of 59,000 questions put to real files; the standard library's on 80 %). This file fetches
-nothing and keeps no time: the scheduler asks for robots.txt in the host's own turn, and again when it has expired.
+`read` turns the answer into `Robots`; `Robots.allowed` answers for one URL. The text itself is `robots_file`'s. This
+file fetches nothing and keeps no time: the scheduler asks for robots.txt in the host's own turn, and again when it has
+expired.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from protego import Protego
+import msgspec
 
+from crawler.politeness.robots_file import Matcher, Rules, parse
 from crawler.spider import url as urls
 from crawler.spider.travel import Failure, Page
 
-MAX_BYTES = 500 * 1024
-"""RFC 9309 §2.5: parse at least this much; we parse no more."""
 LIFETIME = 24 * 3600.0
 """Seconds; RFC 9309 §2.4."""
 FIRST_RETRY = 5.0
 MAX_RETRY = 60.0
 """Seconds until an unreachable robots.txt is asked for again, doubling; all is disallowed meanwhile (§2.3.1.4)."""
+MAX_STALE_RETRY = 3600.0
+"""The same while an older copy is still there to go by."""
 PATIENCE = 600.0
 """Seconds after which the requests that wait for an unreachable robots.txt fail instead of waiting on."""
+ABSENT = frozenset({"dns", "refused", "tls", "blocked-address", "no-socket"})
+"""Failures that say that the host cannot be had at all: its pages would fail just so."""
+ABSENT_ATTEMPTS = 3
+"""Tries before the requests for an absent host fail: ten minutes of waiting for a name that does not exist help nobody."""
+MOST_STORED = 64 * 1024
+"""Bytes; larger ones are asked for again after a restart. Nearly all take less than one KiB."""
+QUICK = 32 * 1024
+"""Bytes of a body that `read` deals with in under 10 ms, whatever they say; a larger one belongs into a thread."""
 
 Verdict = Literal["rules", "allow", "unreachable"]
 
 
 class Robots:
-    """What one origin's robots.txt means, until it expires."""
+    """What one origin's robots.txt means, until it expires. Never changed; times are seconds since the epoch."""
 
-    __slots__ = ("_rules", "attempts", "expires", "since", "verdict", "why")
+    __slots__ = ("_matcher", "attempts", "expires", "rules", "since", "verdict", "why")
 
     def __init__(
         self,
         verdict: Verdict,
         expires: float,
         why: str = "",
-        rules: Protego | None = None,
-        *,
+        rules: Rules | None = None,
         since: float = 0.0,
         attempts: int = 0,
     ) -> None:
         self.verdict = verdict
+        """`rules`: they decide; `allow`: there is no such file; `unreachable`: nothing may be asked for now."""
         self.expires = expires
         self.why = why
+        """In words, where it is not its own text that counts."""
+        self.rules = rules
         self.since = since
-        """When it was first found unreachable; 0 if it was not."""
+        """When it was first found unreachable; 0.0 if the last attempt went well."""
         self.attempts = attempts
-        self._rules = rules
+        """Attempts in a row that failed."""
+        self._matcher = Matcher(rules) if rules is not None else None
+
+    @property
+    def crawl_delay(self) -> float:
+        """Seconds that the file asks for between requests, 0.0 if it does not."""
+        return self.rules.delay if self.rules is not None else 0.0
 
     def given_up(self, now: float) -> bool:
         """Whether waiting for it has lasted long enough."""
@@ -61,24 +78,36 @@ class Robots:
         """What the requests that were given up have failed of: the host's absence, or its robots.txt alone."""
         return self.why if self.why in ABSENT else "robots-unreachable"
 
-    def allowed(self, url: str, agent: str) -> bool:
-        """Whether the product token `agent` may ask for this URL. Nothing may be asked while it is unreachable."""
-        if self._rules is None:
+    def allowed(self, url: str) -> bool:
+        """Whether a normalised URL may be asked for. Nothing may while the file is unreachable."""
+        if self._matcher is None:
             return self.verdict == "allow"
-        return bool(self._rules.can_fetch(url, agent))
+        return self._matcher.allow(urls.path(url))
 
-    def crawl_delay(self, agent: str) -> float:
-        """Seconds that the file asks for between requests, 0 if it does not."""
-        if self._rules is None:
-            return 0.0
-        return float(self._rules.crawl_delay(agent) or 0.0)
-
-    def sitemaps(self) -> list[str]:
-        """The sitemaps that the file names, in its order."""
-        return [] if self._rules is None else list(self._rules.sitemaps)
+    def encode(self) -> bytes:
+        """For storage beside the host's state. Empty for what is not worth it, or must not outlive the process."""
+        if self.verdict == "unreachable":
+            return b""
+        stored = _Stored(self.verdict, self.expires, self.why, self.rules, self.since, self.attempts)
+        data = msgspec.msgpack.encode(stored)
+        return data if len(data) <= MOST_STORED else b""
 
     def __repr__(self) -> str:
         return f"<Robots {self.verdict}{f' ({self.why})' if self.why else ''}>"
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    verdict: Verdict
+    expires: float
+    why: str
+    rules: Rules | None
+    since: float
+    attempts: int
+
+
+def decode(data: bytes) -> Robots | None:
+    """What `Robots.encode` has stored."""
+    return Robots(*msgspec.structs.astuple(msgspec.msgpack.decode(data, type=_Stored))) if data else None
 
 
 def location(url: str) -> str:
@@ -87,41 +116,33 @@ def location(url: str) -> str:
 
 
 def product_token(user_agent: str) -> str:
-    """The name that rules are matched against: the User-Agent up to its version (RFC 9309 §2.2.1)."""
+    """The name that rules are matched against: the User-Agent up to its version (§2.2.1)."""
     return user_agent.split("/", 1)[0].split(" ", 1)[0] or "*"
 
 
-ABSENT = frozenset({"dns", "refused", "tls", "blocked-address", "no-socket"})
-"""Failures that say that the host cannot be had at all: its pages would fail just so."""
-ABSENT_ATTEMPTS = 3
-"""Tries before the requests for an absent host fail: waiting ten minutes for a name that does not exist helps nobody."""
+def read(answer: Page | Failure, token: str, now: float, before: Robots | None = None) -> Robots:
+    """§2.3.1: 2xx is parsed; 4xx allows everything; 429, 5xx and network errors disallow everything for now.
 
-
-def read(answer: Page | Failure, now: float, before: Robots | None = None) -> Robots:
-    """RFC 9309 §2.3.1: 2xx is parsed; 4xx allows everything; 429, 5xx and network errors disallow everything for now.
-
-    Too many redirects, or one that leads nowhere, count as 4xx (§2.3.1.2). `before` is what was known until now.
+    token: our product token. before: what was known until now: an expired copy holds as long as no new one can be had
+    (§2.4). Too many redirects, or one that leads nowhere, count as 4xx (§2.3.1.2).
     """
     if isinstance(answer, Failure):
         if answer.kind in {"redirect-loop", "redirect-blocked"}:
             return Robots("allow", now + LIFETIME, answer.kind)
         return _unreachable(answer.kind, now, before)
     if 200 <= answer.status < 300:
-        return parse(answer.body, now + LIFETIME)
+        return Robots("rules", now + LIFETIME, rules=parse(answer.body, token))
     if 400 <= answer.status < 500 and answer.status != 429:
         return Robots("allow", now + LIFETIME, f"status {answer.status}")
     return _unreachable(f"status {answer.status}", now, before)
 
 
 def _unreachable(why: str, now: float, before: Robots | None) -> Robots:
-    again = before is not None and before.verdict == "unreachable"
-    attempts = before.attempts + 1 if before is not None and again else 1
-    since = before.since if before is not None and again else now
-    wait = min(MAX_RETRY, FIRST_RETRY * 2 ** (attempts - 1))
-    return Robots("unreachable", now + wait, why, since=since, attempts=attempts)
-
-
-def parse(body: bytes, expires: float) -> Robots:
-    """The rules of a robots.txt; bytes that are no text are skipped line by line, as §2.3.1.5 demands."""
-    text = body[:MAX_BYTES].decode("utf-8", errors="replace").removeprefix("\ufeff")
-    return Robots("rules", expires, rules=Protego.parse(text))
+    if before is None:
+        return Robots("unreachable", now + FIRST_RETRY, why, None, now, 1)
+    since = before.since or now
+    wait = FIRST_RETRY * 2 ** min(before.attempts, 20)
+    if before.verdict == "unreachable":
+        return Robots("unreachable", now + min(MAX_RETRY, wait), why, None, since, before.attempts + 1)
+    expires = now + min(MAX_STALE_RETRY, wait)
+    return Robots(before.verdict, expires, f"an old copy; now {why}", before.rules, since, before.attempts + 1)

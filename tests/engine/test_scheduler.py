@@ -36,7 +36,6 @@ class Rig:
         self.scheduler = Scheduler(
             self.frontier,
             PolitenessConfig(**politeness),  # type: ignore[arg-type]
-            agent="crawler",
             workers=workers,
             clock=self.clock,
             pressure=self.pressure,
@@ -183,7 +182,7 @@ async def test_robots_is_asked_once_per_origin_in_the_hosts_turn_and_nobody_else
         only_b = asked["https://b.example/robots.txt"]
         answer = Page(only_b.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
         rig.scheduler.answered(only_b, 200, 0.0, None)
-        rig.scheduler.robots_fetched(only_b, read(answer, rig.clock.now()))
+        rig.scheduler.robots_fetched(only_b, read(answer, "crawler", rig.clock.now()))
         await settle()
         assert [ticket.url for ticket in rig.taken()] == ["https://b.example/1"]
 
@@ -196,7 +195,7 @@ async def test_what_robots_forbids_is_dropped_and_costs_no_turn() -> None:
         rig.scheduler.sent(robots_ticket)
         answer = Page(robots_ticket.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
         rig.scheduler.answered(robots_ticket, 200, 0.0, None)
-        rig.scheduler.robots_fetched(robots_ticket, read(answer, rig.clock.now()))
+        rig.scheduler.robots_fetched(robots_ticket, read(answer, "crawler", rig.clock.now()))
         await settle()
         assert [ticket.url for ticket in rig.taken()] == ["https://a.example/open"]
         assert [(ticket.url[-1], outcome.reason) for ticket, outcome in rig.settled] == [
@@ -216,7 +215,7 @@ async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it(
                 rig.scheduler.sent(ticket)
                 rig.scheduler.answered(ticket, 503, 0.0, None)
                 answer = Page(ticket.url, 503, (), b"", 0.0)
-                rig.scheduler.robots_fetched(ticket, read(answer, rig.clock.now(), rig.scheduler.robots_of(ticket)))
+                rig.scheduler.robots_fetched(ticket, read(answer, "crawler", rig.clock.now(), rig.scheduler.robots_of(ticket)))
                 rig.scheduler.worker_idle()
             await rig.clock.advance(30.0)
         assert [(ticket.url, outcome) for ticket, outcome in rig.settled] == [
