@@ -21,10 +21,10 @@ from crawler.config import Config
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
-from crawler.errors import CrawlerError
 from crawler.events import Bus, Summary, TicketEnded
 from crawler.fetch.fetcher import Fetcher
 from crawler.frontier.memory import MemoryFrontier
+from crawler.output.pipeline import Pipeline
 from crawler.output.sinks.choose import AnySink, agree, open_sink
 from crawler.output.sinks.memory import ListSink
 from crawler.output.sinks.stream import StreamSink
@@ -34,6 +34,8 @@ from crawler.parse.work import Setup
 from crawler.spider import load, module
 from crawler.spider.base import Spider, check_spider, initial_domains
 from crawler.spider.harvest import Limits
+from crawler.spider.item import Encoding
+from crawler.spider.steps import steps_of
 
 log = logging.getLogger("crawler")
 
@@ -75,11 +77,14 @@ def build(
     clock = SystemClock()
     scope = Scope(initial_domains(spider))
     reference = _reference(cls, arguments or {}, config)
+    steps = steps_of(spider)
     encoding = agree(sinks)
+    pipeline = Pipeline(steps.later, encoding, config.output.step_timeout) if steps.later else None
+    crossing: Encoding = "msgpack" if pipeline is not None else encoding
     limits = Limits(config.crawl.max_depth, max_items=config.parse.max_items, max_links=config.parse.max_links)
 
     def setup() -> Setup:
-        return Setup.of(spider, encoding=encoding, domains=scope.domains, limits=limits)
+        return Setup.of(spider, encoding=crossing, domains=scope.domains, limits=limits)
 
     return Engine(
         spider=spider,
@@ -94,6 +99,7 @@ def build(
         ),
         make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),
         make_inline=lambda: Inline(spider, config.parse, setup()),
+        pipeline=pipeline,
         scope=scope,
         pressure=pressure,
         clock=clock,

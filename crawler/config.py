@@ -123,6 +123,10 @@ class ParseConfig(Section, frozen=True):
     recycle_growth: Annotated[Count, _means("bytes of growth after which a parse process is replaced")] = 256 * MIB
 
 
+class OutputConfig(Section, frozen=True):
+    step_timeout: Annotated[Seconds, _means("seconds an async item step may take for one item")] = 30.0
+
+
 class FrontierConfig(Section, frozen=True):
     backend: Annotated[Literal["memory"], _means("where URLs wait")] = "memory"
 
@@ -134,4 +138,5 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     politeness: PolitenessConfig = PolitenessConfig()
     fetch: FetchConfig = FetchConfig()
     parse: ParseConfig = ParseConfig()
+    output: OutputConfig = OutputConfig()
     frontier: FrontierConfig = FrontierConfig()

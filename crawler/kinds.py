@@ -130,6 +130,10 @@ class Drop(enum.StrEnum):
     DOMAIN_BUDGET = "domain-budget"
 
 
+ITEM_DROPPED = "item: "
+"""Begins the reason under which an item was left out by a step; the rest is the step's own word."""
+
+
 def advice(kind: str) -> str:
     """One clause that tells a person what a failure kind means."""
     return FAILURES[kind].advice

@@ -28,6 +28,7 @@ from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted, Robots
 from crawler.fetch import retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import Drop, is_spider_fault
+from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import MAX_CALLBACKS, Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import home_of
@@ -77,6 +78,7 @@ class Journey:
         pool: ParsePool,
         inline: Inline,
         visits: Visits,
+        pipeline: Pipeline | None,
         committer: Committer,
         scope: Scope,
         tally: Tally,
@@ -92,6 +94,7 @@ class Journey:
         self._pool = pool
         self._inline = inline
         self._visits = visits
+        self._pipeline = pipeline
         self._committer = committer
         self._scope = scope
         self._tally = tally
@@ -257,18 +260,25 @@ class Journey:
         if not run_here:
             await self._pool.submit(job, Open(ticket, outcome))
             return
-        self._callbacks += 1
-        if self._callbacks >= MAX_CALLBACKS:
-            self._pressure.hold("callbacks")  # the worker must not wait here: a callback may be waiting for a worker
+        self._begin_callback()
         self._tasks.create_task(self._run_here(job, Open(ticket, outcome)), name=f"callback {callback} {ticket.url}")
 
     async def _run_here(self, job: Job, open_: Open) -> None:
         await self._inline.room()
         answer = await self._inline.run(job, self._scope.domains)
+        self._end_callback()
+        self._take_answer(open_, answer)
+
+    def _begin_callback(self) -> None:
+        """User code begins on the loop. Nobody waits here for a place: a callback may itself await a worker."""
+        self._callbacks += 1
+        if self._callbacks >= MAX_CALLBACKS:
+            self._pressure.hold("callbacks")
+
+    def _end_callback(self) -> None:
         self._callbacks -= 1
         if self._callbacks < MAX_CALLBACKS:
             self._pressure.free("callbacks")
-        self._take_answer(open_, answer)
 
     async def parsed(self) -> None:
         """Take the answers of the parse processes, a batch at a time."""
@@ -278,6 +288,20 @@ class Journey:
                 self._take_answer(open_, answer)
 
     def _take_answer(self, open_: Open, answer: Answer) -> None:
+        if answer.items and self._pipeline is not None:
+            self._begin_callback()
+            self._tasks.create_task(self._step(open_, answer), name=f"steps {open_.ticket.url}")
+        else:
+            self._conclude(open_, answer)
+
+    async def _step(self, open_: Open, answer: Answer) -> None:
+        """The async item steps, if the spider has any."""
+        assert self._pipeline is not None  # noqa: S101  asked before the task was made
+        await self._pipeline.run(answer, open_.ticket.url)
+        self._end_callback()
+        self._conclude(open_, answer)
+
+    def _conclude(self, open_: Open, answer: Answer) -> None:
         if answer.stop is not None and self.stop is None:
             self.stop = answer.stop
         outcome = open_.outcome
@@ -294,7 +318,9 @@ class Journey:
         tally = self._tally
         finished = Finished(ticket, outcome)
         if answer is not None:
-            finished.items = tally.take_items(answer.items) if answer.items else answer.items
+            fits = tally.fit(len(answer.items))
+            finished.items = answer.items[:fits]
+            finished.item_keys = answer.item_keys[:fits]
             finished.finds = answer.finds
             finished.refused = answer.refused
             finished.counters = answer.counters

@@ -30,6 +30,8 @@ from crawler.errors import SpiderError, UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
 from crawler.frontier.base import Committed, Frontier, FrontierStatistics
+from crawler.kinds import ITEM_DROPPED
+from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import home_of
@@ -64,6 +66,7 @@ class Engine:
         fetcher: Fetcher,
         make_pool: Callable[[], ParsePool],
         make_inline: Callable[[], Inline],
+        pipeline: Pipeline | None,
         scope: Scope,
         pressure: Pressure,
         clock: Clock,
@@ -75,6 +78,7 @@ class Engine:
         self._fetcher = fetcher
         self._make_pool = make_pool
         self._make_inline = make_inline
+        self._pipeline = pipeline
         self._scope = scope
         self._pressure = pressure
         self._clock = clock
@@ -118,6 +122,9 @@ class Engine:
             await self._fetcher.open()
             closing.push_async_callback(self._fetcher.close)
             async with self._opened_spider():
+                if self._pipeline is not None:
+                    await self._pipeline.open(self._spider)
+                    closing.push_async_callback(self._pipeline.close)
                 self._pool = self._make_pool()
                 closing.push_async_callback(self._pool.close, 0.0)
                 try:
@@ -181,6 +188,7 @@ class Engine:
             pool=pool,
             inline=self._make_inline(),
             visits=self._visits,
+            pipeline=self._pipeline,
             committer=self._committer,
             scope=self._scope,
             tally=self._tally,
@@ -281,11 +289,20 @@ class Engine:
             spider_errors=self._tally.spider_errors,
             outcomes=_outcomes(known),
             retries=known.retries,
-            refused=dict(known.refused),
+            refused={reason: n for reason, n in known.refused.items() if not reason.startswith(ITEM_DROPPED)},
             statuses={str(status): n for status, n in sorted(self._tally.statuses.items())},
-            dropped_items=dict(self._tally.dropped_items),
+            dropped_items=self._dropped_items(known),
             counters=dict(known.counters),
         )
+
+    def _dropped_items(self, known: FrontierStatistics) -> dict[str, int]:
+        """Items that were left out, by reason: dropped by a step, or over a limit."""
+        by_steps = {
+            reason.removeprefix(ITEM_DROPPED): n
+            for reason, n in known.refused.items()
+            if reason.startswith(ITEM_DROPPED)
+        }
+        return by_steps | dict(self._tally.dropped_items)
 
     def progress(self) -> Progress:
         known = self._frontier.statistics()

@@ -28,14 +28,14 @@ class Tally:
         """Whether one ticket more can be handed out without going beyond `crawl.max_pages`."""
         return self._max_pages is None or self.pages + self.open < self._max_pages
 
-    def take_items(self, items: list[bytes]) -> list[bytes]:
-        """The items that still fit under `crawl.max_items`; the rest is counted as dropped."""
-        if self._max_items is not None and self.items + len(items) > self._max_items:
-            fit = max(0, self._max_items - self.items)
-            self.dropped_items["over crawl.max_items"] += len(items) - fit
-            items = items[:fit]
-        self.items += len(items)
-        return items
+    def fit(self, items: int) -> int:
+        """How many of these items still fit under `crawl.max_items`; the rest is counted as dropped."""
+        fits = items
+        if self._max_items is not None and self.items + items > self._max_items:
+            fits = max(0, self._max_items - self.items)
+            self.dropped_items["over crawl.max_items"] += items - fits
+        self.items += fits
+        return fits
 
     def limit_reached(self) -> str | None:
         """The limit that ends the crawl, if one has been reached."""

@@ -19,10 +19,11 @@ from crawler.errors import CallbackError, CrawlerError, StopCrawl
 from crawler.spider import blame
 from crawler.spider.base import Spider, counting, find_callback
 from crawler.spider.failure import FailedRequest
-from crawler.spider.harvest import Harvest, Limits, TooMany
+from crawler.spider.harvest import Harvest, Limits, StepError, TooMany
 from crawler.spider.item import Encoding, encoder, is_item
 from crawler.spider.request import Request
 from crawler.spider.response import Response
+from crawler.spider.steps import steps_of
 from crawler.spider.travel import Answer, Job, Trouble, decode_details
 
 MAX_DETAIL = 1000
@@ -51,6 +52,8 @@ class Work:
         self._domains = None if setup.domains is None else list(setup.domains)
         self._limits = setup.limits
         self._encode = encoder(setup.encoding)
+        steps = steps_of(spider)
+        self._steps = steps if steps.plain or steps.unique else None
 
     def widen(self, domain: str) -> None:
         """From now on this domain is in scope too."""
@@ -59,7 +62,7 @@ class Work:
 
     def harvest(self, job: Job, domains: Sequence[str] | None) -> Harvest:
         """An empty harvest for this job, under this scope."""
-        return Harvest(domains, self._limits, self._encode, depth=job.depth)
+        return Harvest(domains, self._limits, self._encode, page=job.url, depth=job.depth, steps=self._steps)
 
     def run(self, job: Job) -> Answer:
         """Call the job's callback, or its errback if it carries a failure, and collect what comes. Raises nothing
@@ -113,6 +116,8 @@ class Call:
 
     def trouble(self, error: BaseException, home: str) -> Trouble:
         """The exception as a value: its kind, its text, the author's own line."""
+        if isinstance(error, StepError) and error.__cause__ is not None:
+            return msgspec.structs.replace(trouble_of(error.__cause__, home), kind="step-error")
         if isinstance(error, CallbackError):
             kind = error.kind if isinstance(error, TooMany) else "bad-yield"
             where = self._yielded_at or blame.own_line(error, home) or blame.where_defined(self.callback)
@@ -161,6 +166,7 @@ def answer_of(
     return Answer(
         job.serial,
         items=harvest.items,
+        item_keys=harvest.item_keys,
         finds=harvest.finds,
         refused=harvest.refused,
         counters=counters,

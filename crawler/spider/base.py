@@ -21,6 +21,7 @@ from crawler.spider.request import Request
 
 if TYPE_CHECKING:
     from crawler.spider.response import Response
+    from crawler.spider.steps import AnyStep
 
 Fetch = Callable[[Request], Awaitable["Response"]]
 
@@ -83,6 +84,8 @@ class Spider:
     """Hosts that may be crawled, subdomains included; None: anywhere. Left out: the hosts of `start_urls`."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """Settings of this spider, by dotted key: `{"politeness.delay": 1}`."""
+    steps: Sequence[AnyStep] = ()
+    """What happens to each item before it is written; see `crawler.spider.steps`."""
     handle_httpstatus_list: Sequence[int] = ()
     """Statuses beyond 2xx that are handed to the callback instead of failing."""
 
@@ -123,7 +126,7 @@ class Spider:
         """Runs once at the end, however the crawl ended, unless `opened` failed."""
 
     async def process_request(self, request: Request) -> Request | None:
-        """Runs before each request is sent: return it, a changed one, or None to drop it. Not written: costs nothing."""
+        """Runs before each request is sent: return it, a changed one, or None to drop it."""
         return request
 
     async def fetch(self, request: Request) -> Response:

@@ -204,6 +204,8 @@ class Finished(msgspec.Struct):
     outcome: Outcome
     items: list[bytes] = msgspec.field(default_factory=list)
     """Encoded as the sinks want them."""
+    item_keys: list[bytes] = msgspec.field(default_factory=list)
+    """Empty, or one for each item: an item whose key is known already is not written; no key: it always is."""
     finds: Finds = msgspec.field(default_factory=Finds)
     refused: list[Refused] = msgspec.field(default_factory=list)
     counters: dict[str, float] = msgspec.field(default_factory=dict)
@@ -262,6 +264,8 @@ class Answer(msgspec.Struct, omit_defaults=True):
 
     serial: int
     items: list[bytes] = msgspec.field(default_factory=list)
+    item_keys: list[bytes] = msgspec.field(default_factory=list)
+    """Empty, or one for each item: see `Finished.item_keys`."""
     finds: Finds = msgspec.field(default_factory=Finds)
     refused: list[Refused] = msgspec.field(default_factory=list)
     counters: dict[str, float] = msgspec.field(default_factory=dict)

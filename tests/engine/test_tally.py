@@ -22,11 +22,11 @@ def test_what_is_under_way_counts_toward_max_pages(
 
 def test_items_beyond_the_limit_are_left_out_and_counted() -> None:
     tally = Tally(CrawlConfig(max_items=5))
-    assert len(tally.take_items([b"x"] * 3)) == 3
+    assert tally.fit(3) == 3
     assert tally.limit_reached() is None
-    assert len(tally.take_items([b"x"] * 4)) == 2
+    assert tally.fit(4) == 2
     assert tally.limit_reached() == "max_items"
-    assert tally.take_items([b"x"]) == []
+    assert tally.fit(1) == 0
     assert tally.dropped_items == {"over crawl.max_items": 3}
 
 
