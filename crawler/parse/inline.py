@@ -68,7 +68,7 @@ class Inline:
             return answer_of(job, None, counters, trouble=call.trouble(late, self._work.home))
         except StopCrawl as stop:
             return answer_of(job, harvest, counters, stop=stop.why)
-        except Exception as error:  # noqa: BLE001  user code: whatever it raises fails its page only
+        except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
             return answer_of(job, None, counters, trouble=call.trouble(error, self._work.home))
         finally:
             _deadline.reset(token)
@@ -79,19 +79,16 @@ class Inline:
         if isinstance(argument, Response):
             await asyncio.to_thread(argument.prepare)
         result = call.begin(argument)
-        try:
-            if inspect.isasyncgen(result):
-                async with contextlib.aclosing(result) as things:
-                    async for thing in things:
-                        try:
-                            harvest.take(thing)
-                        except CallbackError:
-                            call.note_place()
-                            raise
-            else:
-                harvest_all(harvest, await result if inspect.isawaitable(result) else result)
-        except SystemExit as error:
-            raise RuntimeError("the callback called sys.exit()") from error
+        if not inspect.isasyncgen(result):
+            harvest_all(harvest, await result if inspect.isawaitable(result) else result)
+            return
+        async with contextlib.aclosing(result) as things:
+            async for thing in things:
+                try:
+                    harvest.take(thing)
+                except CallbackError:
+                    call.note_place()
+                    raise
 
     def _too_late(self, call: Call, late: TimeoutError) -> Trouble:
         cause = late.__cause__ or late

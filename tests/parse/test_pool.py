@@ -27,6 +27,7 @@ from crawler.spider import load
 from crawler.spider.harvest import Limits
 from crawler.spider.travel import Answer
 
+
 def children() -> set[int]:
     """Live or unreaped child processes of this one."""
     found = set()
@@ -103,9 +104,7 @@ async def test_large_pages_through_a_busy_socket_keep_their_order_and_their_file
     sizes = [900_000, 2_000_000, 10, 900_000, 3_000_000, 900_000, 20, 2_000_000] * 3
     jobs = [job(number=n, body=(b"%d" % (n % 10)) * size) for n, size in enumerate(sizes)]
     answers = await running.run(*jobs)
-    assert [items(one)[0] for one in answers] == [
-        {"first": str(n % 10), "size": size} for n, size in enumerate(sizes)
-    ]
+    assert [items(one)[0] for one in answers] == [{"first": str(n % 10), "size": size} for n, size in enumerate(sizes)]
 
 
 async def test_scope_widened_meanwhile_counts_for_the_pages_after_it_and_in_later_processes(start: Start) -> None:
@@ -279,7 +278,9 @@ TWINS = {
 async def test_the_twin_without_the_fault_is_reported_as_nothing(
     start: Start, twin: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    running = await start(TWINS[twin] + PLAIN, timeout=20.0, memory_limit=500_000_000, setup=Setup(limits=Limits(max_items=999)))
+    running = await start(
+        TWINS[twin] + PLAIN, timeout=20.0, memory_limit=500_000_000, setup=Setup(limits=Limits(max_items=999))
+    )
     answers = await running.run(job("bad"), job("bad"), job())
     assert [answer.trouble for answer in answers] == [None, None, None]
     assert all(answer.items for answer in answers)
@@ -296,7 +297,9 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("fault", CRASHES)
-async def test_a_crash_is_tried_once_more_alone_and_then_fails_by_name(start: Start, fault: str, tmp_path: Path) -> None:
+async def test_a_crash_is_tried_once_more_alone_and_then_fails_by_name(
+    start: Start, fault: str, tmp_path: Path
+) -> None:
     line, described = CRASHES[fault]
     running = await start(
         f"""
@@ -374,7 +377,9 @@ async def test_a_page_that_found_its_process_full_gets_an_empty_one(start: Start
     assert items(page) == [{"size": 200_000_000}]
 
 
-@pytest.mark.parametrize("raised", ["import sys; sys.exit(4)", "raise KeyboardInterrupt", "raise GeneratorExit", "raise BaseException('x')"])
+@pytest.mark.parametrize(
+    "raised", ["import sys; sys.exit(4)", "raise KeyboardInterrupt", "raise GeneratorExit", "raise BaseException('x')"]
+)
 async def test_an_exit_in_a_callback_fails_its_page_and_not_the_process(start: Start, raised: str) -> None:
     running = await start(
         f"""
@@ -493,11 +498,14 @@ async def test_a_callback_that_changes_its_process_harms_no_page(start: Start, c
 
 
 async def test_a_callback_that_takes_its_socket_away_fails_alone(start: Start) -> None:
-    running = await start("""
+    running = await start(
+        """
         def bad(self, response):
             import os
             os.closerange(3, 50)
-    """ + PLAIN)
+    """
+        + PLAIN
+    )
     answers = await running.run(job(), job("bad"), job())
     assert answers[1].trouble is not None
     assert answers[1].trouble.kind == "parse-crash"

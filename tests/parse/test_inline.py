@@ -1,0 +1,256 @@
+"""Async callbacks: the same answers as from a process, bounded in number and in time, nothing swallowed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from parse.conftest import failed, items, job
+
+from crawler.clock import settle
+from crawler.config import ParseConfig
+from crawler.errors import StopCrawl
+from crawler.parse.inline import Inline, not_counted
+from crawler.parse.work import Setup
+from crawler.spider.base import Spider
+from crawler.spider.harvest import Limits
+from crawler.spider.request import Request
+from crawler.spider.travel import Answer
+
+LOOP_THREAD = "loop thread"
+
+
+class Shop(Spider):
+    name = "shop"
+    start_urls = ("http://a.example/",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.closed_at_exit: list[str] = []
+        self.rows: list[int] = []
+
+    async def parse(self, response: Any) -> AsyncIterator[Any]:
+        self.stats.add("pages")
+        await asyncio.sleep(0)
+        self.stats.add("pages")
+        yield {"url": response.url}
+        yield Request("http://a.example/next")
+        yield Request("http://b.example/next")
+
+    async def single(self, response: Any) -> Any:
+        return {"one": 1}
+
+    async def listed(self, response: Any) -> Any:
+        return [{"one": 1}, {"two": 2}]
+
+    async def shares(self, response: Any) -> Any:
+        self.rows.append(len(self.rows))
+        return {"rows": len(self.rows)}
+
+    async def raises(self, response: Any) -> AsyncIterator[Any]:
+        yield {"lost": 1}
+        raise ValueError("no price")
+
+    async def bad(self, response: Any) -> AsyncIterator[Any]:
+        yield {"fine": 1}
+        yield 42  # the bad line
+
+    async def stops(self, response: Any) -> AsyncIterator[Any]:
+        yield {"kept": 1}
+        raise StopCrawl("enough")
+
+    async def waits(self, response: Any) -> AsyncIterator[Any]:
+        try:
+            yield {"before": 1}
+            await self.gate.wait()  # the waiting line
+            yield {"after": 1}
+        finally:
+            self.closed_at_exit.append(response.url)
+
+    async def raises_timeout(self, response: Any) -> Any:
+        raise TimeoutError("the shop's own")
+
+    async def fetches(self, response: Any) -> Any:
+        async with not_counted():
+            await self.gate.wait()
+        return {"fetched": 1}
+
+    async def exits(self, response: Any) -> Any:
+        raise SystemExit(3)
+
+    async def lost(self, failure: Any) -> Any:
+        return {"kind": failure.kind}
+
+    async def endless(self, response: Any) -> AsyncIterator[Any]:
+        while True:
+            yield {"n": 1}
+
+
+class Desk:
+    def __init__(self, **config: Any) -> None:
+        self.limit = config.pop("limit", 8)
+        self.spider = Shop()
+        setup = Setup(limits=Limits(max_items=100))
+        self.inline = Inline(self.spider, ParseConfig(**config), setup, self.limit)
+
+    async def run(self, callback: str, *, number: int = 0) -> Answer:
+        await self.inline.room()
+        page = failed(callback) if callback == "lost" else job(callback, number=number)
+        return await self.inline.run(page, ["a.example"])
+
+
+@pytest.mark.parametrize(
+    ("callback", "expected"),
+    [
+        ("parse", [{"url": "http://a.example/parse/0"}]),
+        ("single", [{"one": 1}]),
+        ("listed", [{"one": 1}, {"two": 2}]),
+        ("lost", [{"kind": "dns"}]),
+    ],
+)
+async def test_an_async_callback_answers_like_any_other(callback: str, expected: list[Any]) -> None:
+    answer = await Desk().run(callback)
+    assert answer.trouble is None
+    assert items(answer) == expected
+
+
+async def test_scope_counts_and_refusals_are_the_page_s_own_also_when_many_run_at_once() -> None:
+    desk = Desk()
+    answers = await asyncio.gather(*(desk.run("parse", number=n) for n in range(5)))
+    assert [answer.counters for answer in answers] == [{"pages": 2}] * 5
+    assert [len(answer.finds) for answer in answers] == [1] * 5
+    assert [[one.host for one in answer.refused] for answer in answers] == [["b.example"]] * 5
+    assert desk.spider.stats.take() == {}
+
+
+async def test_async_callbacks_share_one_spider() -> None:
+    desk = Desk()
+    assert [items(await desk.run("shares"))[0]["rows"] for _ in range(3)] == [1, 2, 3]
+
+
+def line_of(text: str) -> int:
+    with open(__file__) as source:
+        return next(n for n, line in enumerate(source, 1) if text in line)
+
+
+@pytest.mark.parametrize(
+    ("callback", "kind", "detail", "line", "function"),
+    [
+        ("raises", "callback-error", "ValueError: no price", 'raise ValueError("no price")', "raises"),
+        ("raises_timeout", "callback-error", "TimeoutError: the shop's own", "raise TimeoutError", "raises_timeout"),
+        ("exits", "callback-error", "sys.exit", "raise SystemExit", "exits"),
+        ("bad", "bad-yield", "not int", "# the bad line", "bad"),
+        ("endless", "too-many-items", "more than 100", 'yield {"n": 1}', "endless"),
+    ],
+)
+async def test_what_goes_wrong_is_a_value_with_the_author_s_line(
+    callback: str, kind: str, detail: str, line: str, function: str
+) -> None:
+    answer = await Desk().run(callback)
+    assert answer.trouble is not None
+    assert answer.trouble.kind == kind
+    assert detail in answer.trouble.detail
+    assert answer.trouble.where.endswith(f"test_inline.py:{line_of(line)} in {function}")
+    assert answer.items == []
+
+
+async def test_a_wish_to_stop_keeps_what_was_yielded_before() -> None:
+    answer = await Desk().run("stops")
+    assert (answer.stop, items(answer)) == ("enough", [{"kept": 1}])
+
+
+async def test_a_callback_that_waits_too_long_fails_at_the_line_where_it_waits_and_is_closed() -> None:
+    desk = Desk(timeout=0.05)
+    answer = await desk.run("waits")
+    assert answer.trouble is not None
+    assert answer.trouble.kind == "parse-timeout"
+    assert answer.trouble.where.endswith(f"test_inline.py:{line_of('# the waiting line')} in waits")
+    assert answer.items == []
+    assert desk.spider.closed_at_exit == ["http://a.example/waits/0"]
+
+
+async def test_its_twin_that_is_let_go_in_time_succeeds() -> None:
+    desk = Desk(timeout=30.0)
+    desk.spider.gate.set()
+    answer = await desk.run("waits")
+    assert items(answer) == [{"before": 1}, {"after": 1}]
+
+
+async def test_what_is_spent_on_a_turn_of_the_crawl_s_does_not_count() -> None:
+    desk = Desk(timeout=0.05)
+    running = asyncio.create_task(desk.run("fetches"))
+    asyncio.get_running_loop().call_later(0.1, desk.spider.gate.set)  # twice the deadline
+    answer = await running
+    assert answer.trouble is None
+    assert items(answer) == [{"fetched": 1}]
+
+
+async def test_not_counting_outside_a_callback_is_no_mistake() -> None:
+    async with not_counted():
+        pass
+
+
+async def test_no_more_callbacks_run_at_once_than_there_are_places() -> None:
+    desk = Desk(limit=2)
+    running = [asyncio.create_task(desk.run("waits", number=n)) for n in range(3)]
+    while desk.inline.running < 2:
+        await asyncio.sleep(0)
+    await settle()
+    assert desk.inline.running == 2
+    desk.spider.gate.set()
+    assert [len((await one).items) for one in running] == [2, 2, 2]
+    assert desk.inline.running == 0
+
+
+async def test_a_cancellation_goes_through_closes_the_callback_and_gives_the_place_back() -> None:
+    desk = Desk(limit=1)
+    running = asyncio.create_task(desk.run("waits"))
+    while not desk.spider.gate._waiters:  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert desk.spider.closed_at_exit == ["http://a.example/waits/0"]
+    assert desk.inline.running == 0
+    desk.spider.gate.set()
+    assert (await desk.run("single")).trouble is None
+
+
+async def test_the_document_tree_is_built_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crawler.spider.response import Response
+
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(Response, "prepare", lambda self: threads.append(threading.current_thread()))
+    await Desk().run("single")
+    [thread] = threads
+    assert thread is not threading.main_thread()
+
+
+async def test_a_document_that_takes_too_long_to_build_is_the_page_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crawler.spider.response import Response
+
+    release = threading.Event()
+    monkeypatch.setattr(Response, "prepare", lambda self: release.wait(30))
+    with contextlib.closing(contextlib.ExitStack()) as stack:
+        stack.callback(release.set)
+        answer = await Desk(timeout=0.05).run("single")
+    assert answer.trouble is not None
+    assert answer.trouble.kind == "parse-timeout"
+
+
+async def test_a_deadline_of_the_callback_s_own_is_not_taken_for_ours() -> None:
+    desk = Desk(timeout=30.0)
+
+    async def impatient(response: Any) -> Any:
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+
+    desk.spider.single = impatient  # type: ignore[method-assign]
+    answer = await desk.run("single")
+    assert answer.trouble is not None
+    assert answer.trouble.kind == "callback-error"

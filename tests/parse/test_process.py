@@ -1,0 +1,236 @@
+"""One process, from its start to its burial; no orphan, whatever becomes of the parent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parse.conftest import PLAIN, Written, job
+
+from crawler.parse import process as processes
+from crawler.parse import wire
+from crawler.parse.process import Death, Process, Spawned, bury, spawn
+from crawler.parse.work import Setup
+from crawler.spider import load
+
+
+def start_of(written: Written) -> wire.Start:
+    reference = load.reference(written.cls, {})
+    assert reference is not None
+    return wire.Start(reference, Setup(domains=["a.example"]), {}, {}, 30, {}, ["argv"], None, 30.0)
+
+
+class Talk:
+    """A process on the loop, its messages in a queue; None when it has ended."""
+
+    def __init__(self, spawned: Spawned) -> None:
+        self.messages: asyncio.Queue[wire.FromChild | None] = asyncio.Queue()
+        self.process = Process(
+            spawned, lambda _, message: self.messages.put_nowait(message), lambda _: self.messages.put_nowait(None)
+        )
+
+    async def end(self) -> Death:
+        while await self.messages.get() is not None:
+            pass
+        return await asyncio.to_thread(bury, self.process.spawned)
+
+
+async def talk(written: Written) -> Talk:
+    return Talk(await asyncio.to_thread(spawn, start_of(written)))
+
+
+async def test_a_process_loads_the_spider_answers_and_ends_when_told(write: Callable[..., Written]) -> None:
+    conversation = await talk(write(PLAIN))
+    assert isinstance(await conversation.messages.get(), wire.Ready)
+    page = job()
+    page.serial = 5
+    conversation.process.send(wire.Work(1, [page]))
+    report = await conversation.messages.get()
+    assert isinstance(report, wire.Report)
+    assert [answer.serial for answer in report.answers] == [5]
+    conversation.process.send(wire.Stop())
+    assert await conversation.end() == Death(0, "")
+
+
+async def test_a_stopped_process_leaves_word_of_its_line(write: Callable[..., Written]) -> None:
+    written = write("""
+        def parse(self, response):
+            import re
+            re.match(r"(a+)+$", "a" * 64 + "b")    #M
+    """)
+    conversation = await talk(written)
+    await conversation.messages.get()
+    page = job()
+    page.serial = 1
+    conversation.process.send(wire.Work(1, [page]))
+    while conversation.process.board.running()[0] != 1:
+        await asyncio.sleep(0.01)
+    conversation.process.stop()
+    death = await conversation.end()
+    assert death.code == -signal.SIGUSR1
+    assert f'File "{written.file}", line {written.lines["M"]} in parse' in death.dump
+
+
+async def test_a_burial_leaves_no_descriptor_and_no_zombie(write: Callable[..., Written]) -> None:
+    written = write(PLAIN)
+    await asyncio.to_thread(int)  # the thread of the default executor has its own descriptors
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    conversation = await talk(written)
+    await conversation.messages.get()
+    conversation.process.kill()
+    death = await conversation.end()
+    assert death.code == -signal.SIGKILL
+    assert len(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ProcessLookupError):
+        os.kill(conversation.process.pid, 0)
+
+
+def test_a_start_that_fails_leaves_nothing_open(write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch) -> None:
+    start = start_of(write(PLAIN))
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+
+    def refuse(_: object) -> Any:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(processes, "_popen", refuse)
+    with pytest.raises(OSError, match="no more processes"):
+        spawn(start)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (0, "exited with status 0"),
+        (3, "exited with status 3"),
+        (-11, "was killed by SIGSEGV"),
+        (-9, "was killed by SIGKILL, most likely by the kernel for want of memory"),
+        (-64, "was killed by SIGRTMAX"),
+        (-250, "was killed by signal 250"),
+    ],
+)
+def test_a_death_is_described_in_words(code: int, sentence: str) -> None:
+    assert Death(code, "").describe() == sentence
+
+
+async def test_signals_to_the_whole_group_do_not_end_a_process(write: Callable[..., Written]) -> None:
+    conversation = await talk(write(PLAIN))
+    await conversation.messages.get()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(conversation.process.pid, number)
+    page = job()
+    conversation.process.send(wire.Work(1, [page]))
+    assert isinstance(await conversation.messages.get(), wire.Report)
+    conversation.process.send(wire.Stop())
+    assert (await conversation.end()).code == 0
+
+
+def test_starting_leaves_the_thread_s_signal_mask_as_it_was(write: Callable[..., Written]) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    spawned = spawn(start_of(write(PLAIN)))
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    spawned.sock.close()
+    bury(spawned)
+
+
+async def test_what_a_callback_prints_goes_to_stderr(
+    write: Callable[..., Written], capfd: pytest.CaptureFixture[str]
+) -> None:
+    conversation = await talk(
+        write("""
+        def parse(self, response):
+            print("hello")
+    """)
+    )
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    await conversation.messages.get()
+    conversation.process.send(wire.Stop())
+    await conversation.end()
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "hello\n")
+
+
+PARENT = """
+    import asyncio, sys
+    from pathlib import Path
+    from crawler.config import ParseConfig
+    from crawler.events import Bus
+    from crawler.parse.pool import ParsePool
+    from crawler.parse.work import Setup
+    from crawler.spider import load
+    from crawler.spider.travel import Details, Job, encode_details
+
+    async def main():
+        cls = load.load_spider(sys.argv[1], [])
+        pool = ParsePool(load.reference(cls, {}), cls(), ParseConfig(processes=1), Setup(), Bus())
+        await pool.open()
+        [worker] = pool._staff.workers
+        details = encode_details(Details(callback=sys.argv[2]))
+        await pool.submit(Job(0, "http://a.example/", 200, (), b"", details), None)
+        while worker.process.board.running()[0] == 0:
+            await asyncio.sleep(0.01)
+        print(worker.process.pid, flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("fault", ["in_c", "in_python", "sleeping"])
+def test_no_orphan_when_the_parent_is_killed_while_a_page_is_stuck(
+    write: Callable[..., Written], tmp_path: Path, fault: str
+) -> None:
+    written = write("""
+        def in_c(self, response):
+            import re
+            re.match(r"(a+)+$", "a" * 64 + "b")
+        def in_python(self, response):
+            while True:
+                try:
+                    while True:
+                        pass
+                except BaseException:
+                    pass
+        def sleeping(self, response):
+            import threading
+            threading.Event().wait()
+    """)
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(PARENT))
+    environment = {**os.environ, "PYTHONPATH": str(Path(load.__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(script), str(written.file), fault], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        gone = os.pidfd_open(child)
+        parent.kill()
+    try:
+        import select
+
+        assert select.select([gone], [], [], 20)[0], "the child has outlived its parent"
+    finally:
+        os.close(gone)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def test_the_clock_of_the_board_is_the_same_in_every_process() -> None:
+    code = "import time; print(time.monotonic())"
+    before = time.monotonic()
+    there = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert before <= there <= time.monotonic()
