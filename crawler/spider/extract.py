@@ -5,7 +5,6 @@ The caller bounds the time: a runaway expression is stopped with its parse proce
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any
 
@@ -31,4 +30,6 @@ def extract(regex: str | re.Pattern[str], text: str, replace_entities: bool) -> 
 
 
 def _character(reference: re.Match[str]) -> str:
+    import html  # not at the top: few crawls need it, and every parse process would wait for it
+
     return reference[0] if reference[0].lower() in _KEPT else html.unescape(reference[0])

@@ -7,13 +7,17 @@ page and the spider (scope, depth, scheme, encoding); whether a request is known
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from crawler.config import DedupConfig, ScopeConfig
 from crawler.errors import CallbackError, DropItem
 from crawler.kinds import ITEM_DROPPED, Drop
 from crawler.spider import url as urls
+from crawler.spider.bounds import Bounds
+from crawler.spider.dedup import Dedup
 from crawler.spider.item import Encode, is_item
 from crawler.spider.request import Request, encode_request
 from crawler.spider.steps import Steps
@@ -26,9 +30,15 @@ class Limits(msgspec.Struct, frozen=True):
     """What bounds a page's harvest: from the configuration, the same for the whole crawl."""
 
     max_depth: int | None = None
-    max_url: int = 2083
     max_items: int = 1_000_000
     max_links: int = 200_000
+    scope: ScopeConfig = ScopeConfig()
+    dedup: DedupConfig = DedupConfig()
+
+
+# Compiled once per process, not once per page.
+_bounds = lru_cache(maxsize=8)(Bounds)
+_dedup = lru_cache(maxsize=8)(Dedup)
 
 
 class TooMany(CallbackError):
@@ -72,9 +82,13 @@ class Harvest:
         self._limits = limits
         self._encode_item = encode
         self._too_deep = not seed and limits.max_depth is not None and depth + 1 > limits.max_depth
+        self._site = "\0"
+        """`http://host/` of the last request: what `_host`, its hash and its scope belong to."""
         self._host = ""
         self._host_hash = b""
         self._in_scope = True
+        self._refusal = _bounds(limits.scope).refusal
+        self._counting = _dedup(limits.dedup).url
 
     @property
     def finds(self) -> Finds:
@@ -126,15 +140,15 @@ class Harvest:
         if len(self._records) >= self._limits.max_links:
             raise TooMany("too-many-links", self._limits.max_links)
         url = request.url
-        host = urls.host_key(url)
-        if host != self._host:
-            self._enter(host)
+        if not url.startswith(self._site):
+            self._enter(url)
+        host = self._host
         if not self._in_scope and not request.dont_filter:
             self.refuse(Drop.OFFSITE, host, url)
         elif self._too_deep:
             self.refuse(Drop.DEPTH, host, url)
-        elif len(url) > self._limits.max_url:
-            self.refuse(Drop.URL_TOO_LONG, host, url)
+        elif (reason := self._refusal(url)) is not None:
+            self.refuse(reason, host, url)
         else:
             # What cannot travel raises here, before its key could stand without its record.
             found = Found(host, url, request.priority, encode_request(request))
@@ -145,8 +159,9 @@ class Harvest:
             else:
                 self._keys += urls.hash_request(request.method, url, request.body)
 
-    def _enter(self, host: str) -> None:
+    def _enter(self, url: str) -> None:
         """Links come in runs of one host: its hash and its scope are worked out once per run."""
-        self._host = host
+        self._site = url[: url.index("/", url.index("//") + 2) + 1]
+        self._host = host = urls.host_key(url)
         self._host_hash = urls.hash_host(host)
         self._in_scope = self._domains is None or urls.in_scope(host, self._domains)

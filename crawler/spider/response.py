@@ -7,7 +7,7 @@ most callbacks ask for little. It knows no HTTP client: the bytes have been got 
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from crawler.spider.request import Callback, Request, callback_name, normal_requ
 from crawler.spider.selector import Document, Selector, SelectorList
 from crawler.spider.travel import NO_BYTES
 
+_BASE = re.compile(rb"<[bB][aA][sS][eE][\t\n\f\r /]")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -172,7 +173,7 @@ class Response:
     ) -> Iterator[Request]:
         name = callback_name(callback, "callback") or "parse"
         for link in links:
-            reference = _reference(link)
+            reference = link.href if type(link) is Selector else _reference(link)
             if reference is None:
                 continue
             try:
@@ -199,6 +200,8 @@ class Response:
             return msgspec.json.decode(self.body.removeprefix(_BOM) if utf_8 else self.text)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             pass
+        import json  # not at the top: nearly no crawl needs it, and every parse process would wait for it
+
         try:
             return json.loads(self.text)  # NaN, lone surrogates: not JSON, but sent
         except (ValueError, RecursionError) as bad:
@@ -208,9 +211,10 @@ class Response:
     def _base(self) -> str:
         """What links are relative to: the first `<base href>` if it is http(s) (HTML §4.2.3), else the page's URL."""
         page = urls.normalise(self.url)
-        if self.encoding == UTF_8 and b"<base" not in self.body.lower():
+        # A page that is not parsed yet is not parsed for this, unless it may have one.
+        if "selector" not in self.__dict__ and self.encoding == UTF_8 and not _BASE.search(self.body):
             return page
-        href = self.css("base[href]").attrib.get("href")
+        href = self.css("base::attr(href)").get()
         if href is None:
             return page
         try:

@@ -31,10 +31,11 @@ WHITESPACE = "\t\n\f\r "
 
 # Characters that the standard leaves as they are wherever they stand; a colon only where no scheme can be meant.
 _PLAIN = r"[A-Za-z0-9_~!$&()*+,;=@%./-]"
+_PLAIN_OR_COLON = r"[A-Za-z0-9_~!$&()*+,;=@%./:-]"
 _PLAIN_QUERY = r"(?:\?[A-Za-z0-9_~!$&()*+,;=@%./:?-]*)?"
-_ROOTED = re.compile(rf"/(?!/)(?:{_PLAIN}|:)*{_PLAIN_QUERY}")
+_ROOTED = re.compile(rf"/(?!/){_PLAIN_OR_COLON}*{_PLAIN_QUERY}")
 # A host that needs no IDNA, is no number (IPv4 in one of its many spellings), and has no port to drop.
-_ABSOLUTE = re.compile(rf"https?://(?:[a-z0-9][a-z0-9-]{{0,62}}\.)+[a-z]{{2,63}}/(?:{_PLAIN}|:)*{_PLAIN_QUERY}")
+_ABSOLUTE = re.compile(rf"https?://(?:[a-z0-9][a-z0-9-]{{0,62}}\.)+[a-z]{{2,63}}/{_PLAIN_OR_COLON}*{_PLAIN_QUERY}")
 _RELATIVE = re.compile(rf"(?![./]){_PLAIN}*{_PLAIN_QUERY}")
 
 
@@ -93,24 +94,25 @@ def _base(url: str) -> _Base:
 
 def _join_plain(base: str, reference: str) -> str | None:
     """`join` for references whose meaning can be read off by slicing; None for all others."""
-    reference = reference.partition("#")[0]
+    cut = reference.find("#")
+    if cut >= 0:
+        reference = reference[:cut]
     if not reference:
         return base
     origin, folder, page = _base(base)
     if reference.startswith(origin):
         reference = reference[len(origin) - 1 :]
+    if reference.startswith("/"):
+        plain = _ROOTED.fullmatch(reference) and not _has_dot_segment(reference)
+        return origin[:-1] + reference if plain else None
     while reference.startswith("../"):
         reference = reference[3:]
         folder = folder[: folder.rfind("/", 0, -1) + 1] or "/"
-        if reference.startswith("/"):
+    if _RELATIVE.fullmatch(reference):
+        if _has_dot_segment(reference):
             return None
-    if _has_dot_segment(reference):
-        return None
-    if _ROOTED.fullmatch(reference):
-        return origin[:-1] + reference
-    if not _RELATIVE.fullmatch(reference):
-        return reference if _is_plain_absolute(reference) else None
-    return page + reference if reference.startswith("?") else origin[:-1] + folder + reference
+        return page + reference if reference.startswith("?") else origin[:-1] + folder + reference
+    return reference if _is_plain_absolute(reference) else None
 
 
 def _has_dot_segment(reference: str) -> bool:
