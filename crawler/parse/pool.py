@@ -88,7 +88,7 @@ class ParsePool:
         wanted = config.processes if config.processes is not None else max(1, (os.cpu_count() or 2) - 1)
         size = wanted if reference is not None else 0
         self._here = None if size else Work(spider, setup)
-        hooks = Hooks(self._feed, self._take_answers, self._take_back, self._bury, self._arrive)
+        hooks = Hooks(self._catch_up, self._feed, self._take_answers, self._take_back, self._bury, self._arrive)
         self._staff = Staff(
             size, self._make_start, hooks, config.timeout, (config.recycle_pages, config.recycle_growth)
         )
@@ -165,6 +165,11 @@ class ParsePool:
         if self._here is not None:
             self._here.widen(domain)
         for worker in self._staff.workers:
+            worker.process.send(wire.Widen(domain))
+
+    def _catch_up(self, worker: Worker) -> None:
+        """Tell a process of the domains that were added while it was being started."""
+        for domain in (self._domains or ())[len(self._setup.domains or ()) :]:
             worker.process.send(wire.Widen(domain))
 
     async def close(self, grace: float) -> None:

@@ -157,14 +157,15 @@ class Watch:
 
     def _fingerprints(self) -> Iterator[tuple[tuple[str, str], object]]:
         """(scope, name) → something that differs once the value has been changed."""
-        for name, value in list(vars(self._spider).items()):
+        own = vars(self._spider)
+        for name, value in list(own.items()):
             if name not in _OURS and isinstance(value, _CONTAINERS):
                 yield ("self", name), _fingerprint(value)
         for cls in type(self._spider).__mro__:
             if cls is Spider:
                 break
             for name, value in list(vars(cls).items()):
-                if not name.startswith("__") and isinstance(value, _CONTAINERS):
+                if not name.startswith("__") and name not in own and isinstance(value, _CONTAINERS):
                     yield ("self", name), _fingerprint(value)
         if self._module is not None:
             for name, value in list(vars(self._module).items()):

@@ -83,6 +83,8 @@ class Worker:
 class Hooks(NamedTuple):
     """What the pool wants to hear."""
 
+    on_started: Callable[[Worker], None]
+    """It takes messages from now on; what was said while it was being started has not reached it."""
     on_ready: Callable[[], None]
     on_answers: Callable[[Worker, list[Answer]], None]
     on_slow: Callable[[Worker, int], None]
@@ -163,6 +165,7 @@ class Staff:
         worker = Worker(Process(started.result(), self._on_message, self._on_end))
         worker.process.owner = worker
         self.workers.append(worker)
+        self._hooks.on_started(worker)
         if self._closing:
             self._kill(worker, "closing")
         else:

@@ -195,7 +195,7 @@ def test_a_script_without_a_main_guard_is_loaded_up_to_its_crawl(tmp_path: Path,
 
 def test_the_package_is_found_by_its_children_also_when_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    monkeypatch.setattr(process.site, "getsitepackages", lambda: [])
+    monkeypatch.setattr(process.site, "getsitepackages", list)
     assert process._environment()["PYTHONPATH"] == f"{ROOT}{os.pathsep}/somewhere"
     monkeypatch.setattr(process.site, "getsitepackages", lambda: [ROOT])
     assert process._environment()["PYTHONPATH"] == "/somewhere"

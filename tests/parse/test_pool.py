@@ -123,6 +123,25 @@ async def test_scope_widened_meanwhile_counts_for_the_pages_after_it_and_in_late
     assert [len(answer.finds) for answer in (before, after, later)] == [0, 1, 1]
 
 
+async def test_scope_widened_while_a_process_is_being_started_reaches_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_start = ParsePool._make_start
+
+    def then_widen(self: ParsePool) -> Any:
+        made = make_start(self)  # what the process is told of the scope
+        self.widen("b.example")
+        return made
+
+    monkeypatch.setattr(ParsePool, "_make_start", then_widen)
+    running = await start("""
+        def parse(self, response):
+            yield Request("http://b.example/")
+    """)
+    [answer] = await running.run(job())
+    assert len(answer.finds) == 1
+
+
 async def test_logs_warnings_and_tracebacks_come_back_in_order_with_the_page_s_url(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -226,3 +226,14 @@ def test_a_callback_that_raises_is_watched_like_any_other(
         1 / 0  # noqa: B018
     assert len(caplog.records) == 1
     assert module.is_child() is False
+
+
+def test_an_attribute_that_hides_the_class_s_own_is_compared_with_itself(caplog: pytest.LogCaptureFixture) -> None:
+    cls = plain_spider()
+    cls.start_urls = ["http://a.example/"]
+    spider = cls()
+    spider.start_urls = ["http://b.example/"]
+    watch = Watch(spider)
+    with watch.page():
+        pass
+    assert caplog.records == []
