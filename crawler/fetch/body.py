@@ -8,7 +8,9 @@ ends early is data loss: a failure, or a page that says so, as `fetch.fail_on_da
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
@@ -47,6 +49,15 @@ class BodyReader:
         self._spool_above = config.spool_above
         self._folder = folder
         self.budget = Budget(config.memory)
+        # State: made when first needed. One thread for all: each further one that runs Python makes the loop wait for
+        # the interpreter lock after every system call, and one inflates 400 MB a second.
+        self._thread: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End the thread. What it is at takes a few milliseconds."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=True, cancel_futures=True)
 
     async def read(
         self, reply: Reply, headers: Headers, deadline: Deadline, watch: Watch
@@ -88,15 +99,38 @@ class BodyReader:
             packed.append(chunk)
             waiting += len(chunk)
             if waiting >= STEP:
-                if not await _inflate(inflater, b"".join(packed), gathering):
+                if not await self._inflate(inflater, b"".join(packed), gathering, stream, watch):
                     await stream.wait_for(gathering.claim, watch)
                 packed, waiting = [], 0
             chunk = await stream.next()
-        await _inflate(inflater, b"".join(packed), gathering)
+        await self._inflate(inflater, b"".join(packed), gathering, stream, watch)
         if not inflater.finish() and not stream.lost:
             if not self._allow_loss:
                 raise FetchFailed("data-loss", f"{inflater!r} has no end")
             stream.lost = True
+
+    async def _inflate(
+        self, inflater: Inflater, data: bytes, gathering: Gathering, stream: _Stream, watch: Watch
+    ) -> bool:
+        """Inflate on the loop what takes no time, the rest in a thread. Whether there is room for more."""
+        output = inflater.feed(data)
+        room = True
+        if len(data) <= INLINE:
+            before = inflater.given
+            for piece in output:
+                room = await gathering.add(piece)
+                if inflater.given - before > INLINE_OUTPUT:
+                    break
+            else:
+                return room
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="fetch-inflate")
+        loop = asyncio.get_running_loop()
+        with stream.held(watch):
+            while pieces := await loop.run_in_executor(self._thread, _some, output):
+                for piece in pieces:
+                    room = await gathering.add(piece)
+        return room
 
 
 class _Stream:
@@ -129,29 +163,19 @@ class _Stream:
         return chunk
 
     async def wait_for(self, claim: Claim, watch: Watch) -> None:
-        """Wait until memory has room. The server's silence is ours meanwhile."""
+        """Wait until memory has room."""
+        with self.held(watch):
+            await claim.room()
+
+    @contextlib.contextmanager
+    def held(self, watch: Watch) -> Iterator[None]:
+        """Within, it is we who do not read: the server's silence is not its fault."""
         self._deadline.hold(monotonic())
-        await claim.room()
-        self._deadline.resume(monotonic())
-        watch.look(self._deadline)
-
-
-async def _inflate(inflater: Inflater, data: bytes, gathering: Gathering) -> bool:
-    """Inflate on the loop what takes no time, the rest in a thread. Whether there is room for more."""
-    output = inflater.feed(data)
-    room = True
-    if len(data) <= INLINE:
-        before = inflater.given
-        for piece in output:
-            room = await gathering.add(piece)
-            if inflater.given - before > INLINE_OUTPUT:
-                break
-        else:
-            return room
-    while pieces := await asyncio.to_thread(_some, output):
-        for piece in pieces:
-            room = await gathering.add(piece)
-    return room
+        try:
+            yield
+        finally:
+            self._deadline.resume(monotonic())
+            watch.look(self._deadline)
 
 
 def _some(output: Iterator[bytes]) -> list[bytes]:

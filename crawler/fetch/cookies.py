@@ -9,6 +9,7 @@ characters, bytes that could not be sent back as they came. SameSite has no mean
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 
@@ -55,11 +56,17 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Cookie]).decode
 
 
+@functools.cache
+def _suffixes() -> PublicSuffixList:
+    """Never changes, and takes 0.1 s of CPU to load: once per process."""
+    return PublicSuffixList()
+
+
 class SuffixList:
-    """Mozilla's list of public suffixes. Loading takes 0.1 s of CPU: make it off the loop, once."""
+    """Mozilla's list of public suffixes. The first one in a process takes 0.1 s to load: make it off the loop."""
 
     def __init__(self) -> None:
-        self._list = PublicSuffixList()
+        self._list = _suffixes()
 
     def is_public(self, domain: str) -> bool:
         """Whether anybody may register names below this domain, so that no cookie may be set for it."""

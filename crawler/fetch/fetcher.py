@@ -135,6 +135,7 @@ class Fetcher:
         try:
             await opened.session.close()
         finally:
+            await asyncio.to_thread(self._bodies.close)
             if opened.cache is not None:
                 await opened.cache.close()
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from time import monotonic
 from typing import Any
 
 from aiohttp.client_exceptions import ClientPayloadError
@@ -24,6 +25,10 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 MOST_HEAD = 256 * 1024
 """Bytes of a response head, as in Chrome."""
+PART = 32 * 1024
+TURN = 0.005
+"""Bytes of a chunked body that are parsed in one go, and seconds for which that goes on in one turn of the loop: 256 KB
+in chunks of five bytes each held the loop for 125 ms, now for 15; honest chunks take no longer than before."""
 MOST_INTERIM = 20
 """1xx answers before the final one; nobody has a use for more than two."""
 
@@ -38,6 +43,9 @@ class Protocol(ResponseHandler):
         self._head_bytes = 0
         self._last_two = b""
         self._answers = 0
+        # State of a chunked body: what of a large read has not been parsed yet.
+        self._chunked = False
+        self._rest = b""
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
@@ -45,11 +53,34 @@ class Protocol(ResponseHandler):
         self._head_bytes = 1
         self._last_two = b""
         self._answers = 0
+        self._chunked = False
         if self._tail:
             self.force_close()  # it spoke before it was asked; what comes later cannot be told apart
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
+        """Bytes for the parser; or for nobody."""
+        if self._chunked and len(data) > PART:
+            self._rest = data
+            self._take_rest()
+        else:
+            self._take(data)
+
+    def _take_rest(self) -> None:
+        """Parse what was read, for no longer than one turn of the loop should take; reading goes on behind the last."""
+        ends = monotonic() + TURN
+        while self._rest and self._exception is None:
+            data, self._rest = self._rest[:PART], self._rest[PART:]
+            self._take(data)
+            if self._rest and monotonic() > ends:
+                if not self._buffer_paused:
+                    self._pause_reading_for_buffer()
+                self._loop.call_soon(self._take_rest)
+                return
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+
+    def _take(self, data: bytes) -> None:
         if not data or not (self._head_bytes or self in self._pool):
             super().data_received(data)  # no data: a reader has made room, the parser may go on
         elif self._head_bytes:
@@ -64,13 +95,13 @@ class Protocol(ResponseHandler):
         is longer than its Content-Length failed or not depending on how the packets fell.
         """
         before = self._answers
-        while self._head_bytes and (end := _end_of_head(self._last_two, data)) < len(data):
+        while self._head_bytes and self._exception is None and (end := _end_of_head(self._last_two, data)) < len(data):
             self._last_two = b""
             super().data_received(data[:end])
             data = data[end:]
         if self._head_bytes:
             self._last_two = (self._last_two + data)[-2:]
-        if data and self.transport is not None:
+        if data and self._exception is None:
             super().data_received(data)
         if self._head_bytes and self._answers == before:
             self._head_bytes += len(data)
@@ -83,6 +114,7 @@ class Protocol(ResponseHandler):
         code = data[0].code
         if code >= 200 or code == 101:
             self._head_bytes = 0
+            self._chunked = bool(data[0].chunked)
         elif self._answers > MOST_INTERIM:
             self._refuse("1xx answers without end")
         super().feed_data(data, size)
@@ -104,6 +136,9 @@ class Protocol(ResponseHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """A connection that breaks has not ended a body, although one without a length ends with its connection."""
         self._pool.pop(self, None)
+        rest, self._rest = self._rest, b""
+        if rest and self._exception is None:
+            self._take(rest)
         payload = self._payload
         if exc is not None and payload is not None and not payload.is_eof() and payload.exception() is None:
             payload.set_exception(ClientPayloadError(f"the connection broke: {exc}"))
@@ -119,7 +154,7 @@ class Protocol(ResponseHandler):
         The kernel is asked: 1.5 µs, against a request that is lost because the server had closed already.
         """
         transport = self.transport
-        if transport is None or transport.is_closing() or self.should_close:
+        if transport is None or transport.is_closing() or self.should_close or self._rest:
             return False
         poll = select.poll()
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from crawler.clock import SystemClock
+from crawler.config import FetchConfig
+from crawler.events import Bus
+from crawler.fetch.fetcher import Fetcher
+from crawler.kinds import FAILURES
 from crawler.spider.travel import Failure, Page, Redirect
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -244,6 +252,95 @@ async def test_a_body_announced_as_too_large_is_not_read(wire: Any, fetchers: An
     failure = await (await fetchers(max_body=4999)).fetch(ticket(url), nothing)
     assert isinstance(failure, Failure)
     assert failure.kind == "too-large"
+
+
+_LINES = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.0 200\r\n",
+        b"HTTP/1.1 204 X\r\n",
+        b"HTTP/1.1 302 X\r\n",
+        b"HTTP/1.1 101 X\r\n",
+        b"HTTP/1.1 103 X\r\n\r\n",
+        b"HTTP/9.9 999 X\r\n",
+        b"Content-Length: 5\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 99999999999999999999\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Content-Encoding: gzip\r\n",
+        b"Content-Encoding: br, deflate\r\n",
+        b"Content-Encoding: zstd\r\n",
+        b"Content-Type: image/png\r\n",
+        b"Location: /next\r\n",
+        b"Location: \xff\xfe:\r\n",
+        b"Set-Cookie: a=\xff; Domain=127.0.0.1\r\n",
+        b"Set-Cookie: a=1; Path=/; Expires=x\r\n",
+        b"Connection: close\r\n",
+        b"Upgrade: websocket\r\nConnection: upgrade\r\n",
+        b"Sec-WebSocket-Key1: x\r\n",
+        b" folded\r\n",
+        b"no colon\r\n",
+        b"\x00: \x00\r\n",
+        b"\r\n",
+        b"\n",
+        b"5\r\nhello\r\n",
+        b"fffffffffffffffff\r\n",
+        b"0\r\n\r\n",
+        b"0\r\nTrailer: x\r\n\r\n",
+        b"hello",
+        gzip.compress(b"hello"),
+        gzip.compress(b"hello")[:-3],
+    ]
+)
+
+
+def test_no_bytes_of_a_server_end_in_an_exception_or_hold_anything(ticket: Any) -> None:
+    """Arbitrary bytes, and arbitrary arrangements of what HTTP is made of, cut anywhere, over one fetcher."""
+
+    async def start(handler: Any) -> tuple[asyncio.Server, Fetcher]:
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        fetcher = Fetcher(
+            FetchConfig(total_timeout=20, max_body=10_000),
+            contact="",
+            allowed_private=lambda host: True,
+            clock=SystemClock(),
+            bus=Bus(),
+        )
+        await fetcher.open()
+        return server, fetcher
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+    parts: list[bytes] = []
+    with asyncio.Runner() as runner:
+        server, fetcher = runner.run(start(handler))
+        asked = ticket(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+        @settings(max_examples=400, deadline=None)
+        @given(st.lists(_LINES | st.binary(max_size=30), max_size=12), st.integers(1, 200))
+        @example([b"HTTP/1.1 200 OK\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n", b"zz\r\n"], 200)
+        def holds(lines: list[bytes], cut: int) -> None:
+            whole = b"".join(lines)
+            parts[:] = [whole[at : at + cut] for at in range(0, len(whole), cut)]
+            result = runner.run(fetcher.fetch(asked, nothing))
+            assert isinstance(result, Page | Redirect | Failure)
+            if isinstance(result, Failure):
+                assert result.kind in FAILURES
+                assert "timeout" not in result.kind
+            held = fetcher.statistics()
+            assert (held.in_flight, held.bytes_in_flight) == (0, 0)
+
+        holds()
+        server.close()
+        runner.run(fetcher.close())
+        assert fetcher.statistics().connections == 0
 
 
 async def test_a_closed_fetcher_has_no_socket_left_and_closes_twice(wire: Any, fetchers: Any, ticket: Any) -> None:
