@@ -38,11 +38,16 @@ class Frame(NamedTuple):
 
 def is_own(file: str, home: str = "") -> bool:
     """Whether a person who writes spiders would call this file theirs."""
-    if file == home:
+    if home and file == home:
         return True
     if not file or file.startswith(("<", _PACKAGE)) or any(part in file for part in _INSTALLED):
         return False
     return not file.startswith(_STDLIB)
+
+
+def is_stdlib(file: str) -> bool:
+    """Whether a file belongs to Python itself; code that has no file does."""
+    return file.startswith(("<", _STDLIB)) and not any(part in file for part in _INSTALLED)
 
 
 def short(file: str) -> str:
