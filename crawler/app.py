@@ -33,6 +33,8 @@ from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.spider import load, module
 from crawler.spider.base import Spider, check_spider, initial_domains
+from crawler.spider.bounds import Bounds
+from crawler.spider.dedup import Dedup
 from crawler.spider.harvest import Limits
 from crawler.spider.item import Encoding
 from crawler.spider.steps import steps_of
@@ -75,13 +77,13 @@ def build(
     bus = bus or Bus()
     pressure = pressure or Pressure()
     clock = SystemClock()
-    scope = Scope(initial_domains(spider))
+    scope = Scope(initial_domains(spider), bounds=Bounds(config.scope), dedup=Dedup(config.dedup))
     reference = _reference(cls, arguments or {}, config)
     steps = steps_of(spider)
     encoding = agree(sinks)
     pipeline = Pipeline(steps.later, encoding, config.output.step_timeout) if steps.later else None
     crossing: Encoding = "msgpack" if pipeline is not None else encoding
-    limits = Limits(config.crawl.max_depth, max_items=config.parse.max_items, max_links=config.parse.max_links)
+    limits = limits_of(config)
 
     def setup() -> Setup:
         return Setup.of(spider, encoding=crossing, domains=scope.domains, limits=limits)
@@ -104,6 +106,17 @@ def build(
         pressure=pressure,
         clock=clock,
         bus=bus,
+    )
+
+
+def limits_of(config: Config) -> Limits:
+    """What bounds the harvest of a page."""
+    return Limits(
+        max_depth=config.crawl.max_depth,
+        max_items=config.parse.max_items,
+        max_links=config.parse.max_links,
+        scope=config.scope,
+        dedup=config.dedup,
     )
 
 

@@ -19,6 +19,11 @@ CountOrZero = Annotated[int, Meta(ge=0)]
 Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z", title="text in one line")]
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", title="a token")]  # RFC 9110, section 5.6.2
 Agent = Annotated[str, Meta(pattern=r"^[A-Za-z_-][ -~]*\Z", title='a product such as "mybot/1.0"')]
+Place = Annotated[
+    str,
+    Meta(pattern=r"^(?:[/*]|https?://)[^\s]*\Z", title='a pattern such as "/docs/", "/*.pdf$" or "https://a.example/"'),
+]
+Parameter = Annotated[str, Meta(pattern=r"^[^&=?#*\s]+\*?\Z", title='a name such as "ref" or "utm_*"')]
 MIB = 1024 * 1024
 
 
@@ -53,7 +58,51 @@ class PolitenessConfig(Section, frozen=True):
     per_host: Annotated[Count, _means("requests under way at once to one host")] = 4
     robots: Annotated[bool, _means("obey robots.txt")] = True
     max_rate: Annotated[Seconds | None, _means("requests per second over all hosts")] = None
+    nofollow: Annotated[bool, _means("honour rel=nofollow, and nofollow in X-Robots-Tag and meta robots")] = False
     contact: Annotated[Line, _means("URL or e-mail address of who runs the crawl, sent in the User-Agent")] = ""
+
+
+class ScopeConfig(Section, frozen=True):
+    include: Annotated[
+        tuple[Place, ...], _means("follow only what one of these matches; patterns are those of robots.txt")
+    ] = ()
+    exclude: Annotated[tuple[Place, ...], _means("never follow what one of these matches")] = ()
+    max_url: Annotated[Count, _means("characters of a URL beyond which it is not followed")] = 2083
+    max_path_depth: Annotated[Count | None, _means("segments of a URL's path beyond which it is not followed")] = 20
+    max_repeats: Annotated[Count | None, _means("times that a segment may occur in a URL's path")] = 3
+    session_ids: Annotated[bool, _means("follow links that carry the id of a session")] = True
+    pages_per_host: Annotated[Count | None, _means("requests taken in for one host")] = None
+    pages_per_template: Annotated[
+        Count | None, _means("requests taken in whose URLs differ only in digits or in what their query says")
+    ] = None
+    hosts_per_domain: Annotated[Count | None, _means("hosts taken in of one registered domain")] = None
+
+
+class DedupConfig(Section, frozen=True):
+    ignore: Annotated[
+        tuple[Parameter, ...], _means("query parameters that make no other page; a name may end with *")
+    ] = (
+        "utm_*",
+        "gclid",
+        "gclsrc",
+        "dclid",
+        "gbraid",
+        "wbraid",
+        "fbclid",
+        "msclkid",
+        "yclid",
+        "ttclid",
+        "twclid",
+        "igshid",
+        "mc_cid",
+        "mc_eid",
+        "_ga",
+        "_gl",
+        "_hsenc",
+        "_hsmi",
+    )
+    session_ids: Annotated[bool, _means("a session's id makes no other page")] = True
+    sort_query: Annotated[bool, _means("the order of query parameters makes no other page")] = False
 
 
 class FetchConfig(Section, frozen=True):
@@ -136,6 +185,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     crawl: CrawlConfig = CrawlConfig()
     politeness: PolitenessConfig = PolitenessConfig()
+    scope: ScopeConfig = ScopeConfig()
+    dedup: DedupConfig = DedupConfig()
     fetch: FetchConfig = FetchConfig()
     parse: ParseConfig = ParseConfig()
     output: OutputConfig = OutputConfig()

@@ -13,6 +13,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from crawler import app
 from crawler.cli import options, terminal
 from crawler.cli.desk import Desk
 from crawler.cli.fetch import AT_ONCE, exchange_line, tell, typed_request
@@ -24,7 +25,6 @@ from crawler.diagnostics.report import Line
 from crawler.parse.inline import Inline
 from crawler.parse.work import Setup, Work
 from crawler.spider.base import find_callback, is_async
-from crawler.spider.harvest import Limits
 from crawler.spider.response import Response
 from crawler.spider.travel import Answer, Details, Found, Job, decode_details, encode_details
 
@@ -84,8 +84,7 @@ def command(
 
 def _call(desk: Desk, callback: str, response: Response, config: Config) -> Answer:
     """The callback's answer: from here for `def`, from the crawl's loop for `async def`, which may await self.fetch."""
-    limits = Limits(config.crawl.max_depth, max_items=config.parse.max_items, max_links=config.parse.max_links)
-    setup = Setup(encoding="json", domains=desk.domains, limits=limits)
+    setup = Setup(encoding="json", domains=desk.domains, limits=app.limits_of(config))
     job = job_of(response, callback)
     if not is_async(getattr(desk.spider, callback)):
         return Work(desk.spider, setup).run(job)

@@ -172,9 +172,9 @@ class Journey:
         if wanted is None:
             self.settle(ticket, Dropped(Drop.HOOK))
             return None
-        key, found = found_of(wanted)
+        key, found = found_of(wanted, self._scope.dedup)
         if wanted.url != ticket.url:
-            self.settle(ticket, Moved(found, key))
+            self.settle(ticket, Moved(found, key, exempt=self._scope.is_same(wanted.url, [ticket.url])))
             return None
         return msgspec.structs.replace(ticket, details=found.details)
 
@@ -227,13 +227,14 @@ class Journey:
     # 3a. A redirect ends the ticket; its target waits in the frontier like any link.
 
     def _redirect(self, ticket: Ticket, redirect: Redirect) -> None:
-        key, found = found_at(redirect.url, redirect.details, ticket.priority)
+        hops = redirect.details.hops
+        key, found = found_at(redirect.url, redirect.details, ticket.priority, self._scope.dedup)
         if ticket.depth == 0:
             self._scope.widen(found.host)
-        elif not self._scope.contains(found.host) and not redirect.details.dont_filter:
-            self.settle(ticket, Dropped(Drop.OFFSITE))
+        elif not redirect.details.dont_filter and (reason := self._scope.refusal(found)) is not None:
+            self.settle(ticket, Dropped(reason))
             return
-        self.settle(ticket, Moved(found, key, exempt=redirect.url in redirect.details.hops))
+        self.settle(ticket, Moved(found, key, exempt=self._scope.is_same(redirect.url, hops)))
 
     # 3b. A failure: again later, or given up, which the errback hears of.
 

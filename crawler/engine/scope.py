@@ -5,16 +5,24 @@ Both grow by what `start()` yields and by where a start URL redirects; nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from crawler.config import ScopeConfig
+from crawler.kinds import Drop
 from crawler.spider import url as urls
+from crawler.spider.bounds import Bounds
+from crawler.spider.dedup import STANDARD, Dedup
+from crawler.spider.travel import Found
 
 
 class Scope:
     """Read by fetch (private addresses) and by the parse pool (domains); changed by the engine only."""
 
-    def __init__(self, domains: Sequence[str] | None) -> None:
+    def __init__(self, domains: Sequence[str] | None, *, bounds: Bounds | None = None, dedup: Dedup = STANDARD) -> None:
         self.domains: list[str] | None = None if domains is None else list(domains)
+        self.dedup = dedup
+        """What makes two requests the same."""
+        self._bounds = bounds or Bounds(ScopeConfig())
         self._start_hosts: set[str] = set()
         self._listeners: list[Callable[[str], None]] = []
 
@@ -32,6 +40,15 @@ class Scope:
 
     def contains(self, host: str) -> bool:
         return self.domains is None or urls.in_scope(host, self.domains)
+
+    def refusal(self, found: Found) -> Drop | None:
+        """Why a page may not lead there; None: it may."""
+        return self._bounds.refusal(found.url) if self.contains(found.host) else Drop.OFFSITE
+
+    def is_same(self, url: str, others: Iterable[str]) -> bool:
+        """Whether a URL is the same page as one of the others, so that its key is known from them."""
+        same = self.dedup.url(url)
+        return any(self.dedup.url(other) == same for other in others)
 
     def widen(self, host: str) -> None:
         """A start URL redirected to this host: it is in scope from now on."""

@@ -60,7 +60,7 @@ class Seeds:
             raise SpiderError(
                 f"{type(self._spider).__qualname__}.start() yields requests only, not {type(request).__name__}"
             )
-        key, found = found_of(request)
+        key, found = found_of(request, self._scope.dedup)
         self._scope.started_at(found.host)
         self._buffer.append((key, found))
         self._something.set()

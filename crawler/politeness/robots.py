@@ -27,7 +27,7 @@ PATIENCE = 600.0
 ABSENT = frozenset({"dns", "refused", "tls", "blocked-address", "no-socket"})
 """Failures that say that the host cannot be had at all: its pages would fail just so."""
 ABSENT_ATTEMPTS = 3
-"""Tries before the requests for an absent host fail: ten minutes of waiting for a name that does not exist help nobody."""
+"""Tries before the requests for an absent host fail: waiting ten minutes for a name that is not there helps nobody."""
 MOST_STORED = 64 * 1024
 """Bytes; larger ones are asked for again after a restart. Nearly all take less than one KiB."""
 QUICK = 32 * 1024

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from crawler.spider.pattern import Pattern, pattern
+
 MAX_BYTES = 500 * 1024
 """§2.5: a crawler must parse at least this much; we parse no more."""
 MOST_WILD = 2000
@@ -197,8 +199,6 @@ def _decoded(part: bytes, kept: frozenset[int]) -> bytes:
 _Verdict = tuple[int, bool]
 """The rank of a pattern, and whether it allows: the greater one holds."""
 _NO_RULE: _Verdict = (0, True)
-_Wild = tuple[str, _Verdict, tuple[str, ...], bool]
-"""A pattern with a `*` inside: its longest literal part, its verdict, all its parts, whether its end is the path's."""
 
 
 class Matcher:
@@ -214,19 +214,19 @@ class Matcher:
         # end of a pattern changes nothing but its length.
         self._prefixes: dict[str, _Verdict] = {}
         self._exact: dict[str, _Verdict] = {}
-        self._wild: list[_Wild] = []
+        self._wild: list[tuple[_Verdict, Pattern]] = []
         for patterns, allows in ((rules.disallows, False), (rules.allows, True)):
-            for pattern in patterns:
-                self._add(pattern, allows)
-        self._wild.sort(key=lambda wild: wild[1], reverse=True)
+            for text in patterns:
+                self._add(text, allows)
+        self._wild.sort(key=lambda wild: wild[0], reverse=True)
         self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
 
-    def _add(self, pattern: str, allows: bool) -> None:
-        text = pattern.removesuffix("*")
-        verdict = len(pattern), allows
+    def _add(self, text: str, allows: bool) -> None:
+        verdict = len(text), allows
+        text = text.removesuffix("*")
         if "*" in text:
             if len(self._wild) < MOST_WILD:
-                self._wild.append(_wild(text, verdict))
+                self._wild.append((verdict, pattern(text)))
                 return
             if allows:
                 return
@@ -242,10 +242,10 @@ class Matcher:
         if "%" in path or "*" in path or "$" in path:
             path = normal_form(path.encode()).replace("*", "%2A").replace("$", "%24")
         best = max(self._longest_prefix(path), self._exact.get(path, _NO_RULE))
-        for needle, verdict, parts, ends in self._wild:
+        for verdict, wild in self._wild:
             if verdict <= best:
                 break
-            if needle in path and _matches(parts, ends, path):
+            if wild.matches(path):
                 return verdict[1]
         return best[1]
 
@@ -261,23 +261,3 @@ class Matcher:
 
     def __repr__(self) -> str:
         return f"<Matcher {len(self._prefixes) + len(self._exact)} plain patterns, {len(self._wild)} with *>"
-
-
-def _wild(pattern: str, verdict: _Verdict) -> _Wild:
-    ends = pattern.endswith("$")
-    parts = tuple(pattern.removesuffix("$").split("*"))
-    return max(parts, key=len), verdict, parts, ends
-
-
-def _matches(parts: tuple[str, ...], ends: bool, path: str) -> bool:
-    """Whether the parts stand in the path in this order, the first at its beginning. Linear: no `*` is taken back."""
-    if not path.startswith(parts[0]):
-        return False
-    at = len(parts[0])
-    last = len(parts) - 1 if ends else len(parts)
-    for part in parts[1:last]:
-        at = path.find(part, at)
-        if at < 0:
-            return False
-        at += len(part)
-    return not ends or (path.endswith(parts[-1]) and len(path) - len(parts[-1]) >= at)

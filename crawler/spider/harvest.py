@@ -157,7 +157,7 @@ class Harvest:
             if request.dont_filter:
                 self._keys += urls.hash_unlike()
             else:
-                self._keys += urls.hash_request(request.method, url, request.body)
+                self._keys += urls.hash_request(request.method, self._counting(url), request.body)
 
     def _enter(self, url: str) -> None:
         """Links come in runs of one host: its hash and its scope are worked out once per run."""

@@ -14,6 +14,7 @@ import msgspec
 
 from crawler.errors import CallbackError
 from crawler.spider import url as urls
+from crawler.spider.dedup import STANDARD, Dedup
 from crawler.spider.travel import Details, Found, decode_details, encode_details
 
 Callback = Callable[..., Any] | str
@@ -263,17 +264,17 @@ def _is_plain(request: Request) -> bool:
     )
 
 
-def found_of(request: Request) -> tuple[bytes, Found]:
+def found_of(request: Request, dedup: Dedup = STANDARD) -> tuple[bytes, Found]:
     """The key and the travelling form of a request."""
     host = urls.host_key(request.url)
-    key = urls.hash_host(host) + urls.hash_request(request.method, request.url, request.body)
+    key = urls.hash_host(host) + urls.hash_request(request.method, dedup.url(request.url), request.body)
     return key, Found(host, request.url, request.priority, encode_request(request))
 
 
-def found_at(url: str, details: Details, priority: int = 0) -> tuple[bytes, Found]:
+def found_at(url: str, details: Details, priority: int = 0, dedup: Dedup = STANDARD) -> tuple[bytes, Found]:
     """As `found_of`, for a normalised URL with its details: what a redirect leads to."""
     host = urls.host_key(url)
-    key = urls.hash_host(host) + urls.hash_request(details.method, url, details.body)
+    key = urls.hash_host(host) + urls.hash_request(details.method, dedup.url(url), details.body)
     return key, Found(host, url, priority, encode_details(details))
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from crawler.config import DedupConfig, ScopeConfig
 from crawler.engine.scope import Scope
+from crawler.kinds import Drop
+from crawler.spider.bounds import Bounds
+from crawler.spider.dedup import Dedup
+from crawler.spider.request import Request, found_of
 
 
 def test_a_redirected_start_url_widens_the_scope_once_and_everyone_hears_of_it() -> None:
@@ -37,3 +42,19 @@ def test_widening_does_not_change_the_list_it_was_made_from() -> None:
     domains = ["a.example"]
     Scope(domains).widen("b.example")
     assert domains == ["a.example"]
+
+
+def test_a_refusal_is_that_of_the_domains_or_of_the_bounds() -> None:
+    scope = Scope(["a.example"], bounds=Bounds(ScopeConfig(exclude=("/private",))))
+    assert scope.refusal(found_of(Request("https://a.example/x"))[1]) is None
+    assert scope.refusal(found_of(Request("https://a.example/private"))[1]) is Drop.EXCLUDED
+    assert scope.refusal(found_of(Request("https://b.example/private"))[1]) is Drop.OFFSITE
+
+
+def test_a_url_is_the_same_page_as_one_whose_key_it_has() -> None:
+    scope = Scope(None)
+    assert scope.is_same("https://a.example/", ["https://b.example/", "https://a.example/?utm_source=x"])
+    assert not scope.is_same("https://a.example/", ["https://a.example/x"])
+    assert not Scope(None, dedup=Dedup(DedupConfig(ignore=()))).is_same(
+        "https://a.example/", ["https://a.example/?utm_source=x"]
+    )

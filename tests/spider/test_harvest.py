@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.config import ScopeConfig
 from crawler.errors import CallbackError
 from crawler.kinds import FAILURES, Drop
 from crawler.spider.harvest import Harvest, Limits, TooMany
@@ -72,9 +73,9 @@ def test_a_request_that_must_not_be_filtered_has_a_key_of_its_own_each_time() ->
         ("http://shop.example/a", {"max_depth": 2}, 2, Drop.DEPTH),
         ("http://shop.example/a", {"max_depth": 2}, 1, None),
         ("http://shop.example/a", {"max_depth": 0}, 0, Drop.DEPTH),
-        ("http://shop.example/" + "x" * 100, {"max_url": 100}, 0, Drop.URL_TOO_LONG),
-        ("http://shop.example/abc", {"max_url": 23}, 0, None),
-        ("http://other.example/", {"max_depth": 0, "max_url": 1}, 0, Drop.OFFSITE),
+        ("http://shop.example/" + "x" * 100, {"scope": ScopeConfig(max_url=100)}, 0, Drop.URL_TOO_LONG),
+        ("http://shop.example/abc", {"scope": ScopeConfig(max_url=23)}, 0, None),
+        ("http://other.example/", {"max_depth": 0, "scope": ScopeConfig(max_url=1)}, 0, Drop.OFFSITE),
     ],
 )
 def test_what_only_the_page_and_the_spider_can_refuse(
