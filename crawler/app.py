@@ -31,6 +31,7 @@ from crawler.output.sinks.stream import StreamSink
 from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
+from crawler.politeness import robots
 from crawler.spider import load, module
 from crawler.spider.base import Spider, check_spider, initial_domains
 from crawler.spider.bounds import Bounds
@@ -117,6 +118,8 @@ def limits_of(config: Config) -> Limits:
         max_links=config.parse.max_links,
         scope=config.scope,
         dedup=config.dedup,
+        nofollow=config.politeness.nofollow,
+        token=robots.product_token(config.fetch.user_agent),
     )
 
 

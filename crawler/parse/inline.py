@@ -76,6 +76,7 @@ class Inline:
 
     async def _call(self, call: Call, harvest: Harvest) -> None:
         argument = call.argument()
+        harvest.come_from(argument)
         if isinstance(argument, Response):
             await asyncio.to_thread(argument.prepare)
         result = call.begin(argument)

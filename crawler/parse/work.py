@@ -71,7 +71,9 @@ class Work:
         call = Call(self.spider, job)
         with counting() as counters:
             try:
-                result = call.begin(call.argument())
+                argument = call.argument()
+                harvest.come_from(argument)
+                result = call.begin(argument)
                 try:
                     harvest_all(harvest, result)
                 except CallbackError:

@@ -19,7 +19,9 @@ from crawler.spider import url as urls
 from crawler.spider.bounds import Bounds
 from crawler.spider.dedup import Dedup
 from crawler.spider.item import Encode, is_item
+from crawler.spider.nofollow import Nofollow
 from crawler.spider.request import Request, encode_request
+from crawler.spider.response import Response
 from crawler.spider.steps import Steps
 from crawler.spider.travel import Finds, Found, Refused
 
@@ -34,6 +36,10 @@ class Limits(msgspec.Struct, frozen=True):
     max_links: int = 200_000
     scope: ScopeConfig = ScopeConfig()
     dedup: DedupConfig = DedupConfig()
+    nofollow: bool = False
+    """Whether a page's wish not to have its links followed is honoured."""
+    token: str = ""
+    """Our product token: such a wish may be meant for one crawler only."""
 
 
 # Compiled once per process, not once per page.
@@ -89,6 +95,12 @@ class Harvest:
         self._in_scope = True
         self._refusal = _bounds(limits.scope).refusal
         self._counting = _dedup(limits.dedup).url
+        self._nofollow: Nofollow | None = None
+
+    def come_from(self, argument: object) -> None:
+        """What the callback is called with. If it is a page, it may ask not to have its links followed."""
+        if self._limits.nofollow and isinstance(argument, Response):
+            self._nofollow = Nofollow(argument, self._limits.token)
 
     @property
     def finds(self) -> Finds:
@@ -149,6 +161,8 @@ class Harvest:
             self.refuse(Drop.DEPTH, host, url)
         elif (reason := self._refusal(url)) is not None:
             self.refuse(reason, host, url)
+        elif self._nofollow is not None and not request.dont_filter and self._nofollow.forbids(url):
+            self.refuse(Drop.NOFOLLOW, host, url)
         else:
             # What cannot travel raises here, before its key could stand without its record.
             found = Found(host, url, request.priority, encode_request(request))

@@ -16,6 +16,7 @@ from crawler.kinds import FAILURES, Drop
 from crawler.spider.harvest import Harvest, Limits, TooMany
 from crawler.spider.item import encoder
 from crawler.spider.request import Request, found_of
+from crawler.spider.response import Response
 from crawler.spider.travel import Found, Refused
 from crawler.spider.url import HOST_KEY_BYTES, KEY_BYTES
 
@@ -169,3 +170,43 @@ def test_nothing_is_lost_between_found_and_refused(urls: list[str]) -> None:
     assert len(collected.finds) + sum(refused.count for refused in collected.refused) == len(urls)
     assert [one.url for one in found(collected)] == [url for url in urls if "c.example" not in url]
     assert keys(collected) == [found_of(Request(one.url))[0] for one in found(collected)]
+
+
+def test_a_page_s_wish_not_to_have_its_links_followed_is_honoured_if_it_is_asked_to_be() -> None:
+    page = Response(
+        url="http://shop.example/", body=b'<a rel="nofollow" href="a">a</a><a href="b">b</a>',
+        headers=[(b"Content-Type", b"text/html")],
+    )  # fmt: skip
+    for honoured, expected in ((False, 3), (True, 2)):
+        collected = harvest(nofollow=honoured)
+        collected.come_from(page)
+        for url in ("http://shop.example/a", "http://shop.example/b"):
+            collected.take(Request(url))
+        collected.take(Request("http://shop.example/a", dont_filter=True))
+        assert len(collected.finds) == expected
+        refused = [Refused(Drop.NOFOLLOW, "shop.example", "http://shop.example/a")] if honoured else []
+        assert collected.refused == refused
+
+
+def test_what_makes_no_other_page_makes_no_other_key() -> None:
+    collected = harvest()
+    for url in ("http://shop.example/a?utm_source=x", "http://shop.example/a", "http://shop.example/a?b"):
+        collected.take(Request(url))
+    assert found(collected)[0].url == "http://shop.example/a?utm_source=x"
+    first, second, third = keys(collected)
+    assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("scope", "url", "reason"),
+    [
+        ({"exclude": ("/private",)}, "http://shop.example/private/1", Drop.EXCLUDED),
+        ({"max_path_depth": 1}, "http://shop.example/a/b", Drop.PATH_DEPTH),
+        ({"max_repeats": 1}, "http://shop.example/a/a", Drop.REPEATED_SEGMENTS),
+        ({"session_ids": False}, "http://shop.example/a;jsessionid=1", Drop.SESSION_ID),
+    ],
+)
+def test_what_the_url_alone_can_say_is_said_where_it_was_found(scope: dict[str, Any], url: str, reason: Drop) -> None:
+    collected = harvest(scope=ScopeConfig(**scope))
+    collected.take(Request(url))
+    assert (collected.refused, len(collected.finds)) == ([Refused(reason, "shop.example", url)], 0)
