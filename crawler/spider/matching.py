@@ -110,15 +110,13 @@ def _first_in(match: Node, part: Part) -> str | None:
 
 def _direct_texts(matches: list[Node]) -> list[str]:
     """The text nodes directly within the matches, in the order of the document, also where matches are nested."""
-    texts: list[str] = []
-    for place, match in enumerate(matches):
-        own = match.text(False, _BETWEEN)
-        if place + 1 < len(matches) and match.text(True, _BETWEEN) != own and is_inside(matches[place + 1], match):
+    texts = [str(match.text(False, _BETWEEN)) for match in matches]
+    if len(matches) > 1 and any(match.text(True, _BETWEEN) != own for match, own in zip(matches, texts, strict=True)):
+        tops = _outermost(matches)
+        if len(tops) < len(matches):
             wanted = {match.mem_id for match in matches}
-            return [text for text, parent in _text_nodes(_outermost(matches)) if parent in wanted]
-        if own:
-            texts += own.split(_BETWEEN)
-    return texts
+            return [text for text, parent in _text_nodes(tops) if parent in wanted]
+    return [text for own in texts if own for text in own.split(_BETWEEN)]
 
 
 def _text_nodes(tops: list[Node]) -> Iterator[tuple[str, int]]:
@@ -154,22 +152,27 @@ def _takes(parts: Sequence[Part], take: Take) -> bool:
 
 
 def _outermost(matches: list[Node]) -> list[Node]:
-    """Without those that lie inside another; they come in the order of the document, so only the last can hold one."""
-    tops = matches[:1]
-    for match in matches[1:]:
-        if not is_inside(match, tops[-1]):
+    """Those that lie in no other; they come in the order of the document.
+
+    Each element above is looked at once: 20,000 matches inside each other took 37 s without that.
+    """
+    if len(matches) < 2:
+        return matches
+    tops = []
+    is_within: dict[int, bool] = {}
+    """By node: whether it is one of `tops`, or lies in one."""
+    for match in matches:
+        path = []
+        node = match
+        while node is not None and node.mem_id not in is_within:
+            path.append(node.mem_id)
+            node = node.parent
+        within = node is not None and is_within[node.mem_id]
+        is_within.update(dict.fromkeys(path, within))
+        if not within:
             tops.append(match)
+            is_within[match.mem_id] = True
     return tops
-
-
-def is_inside(node: Node, other: Node) -> bool:
-    wanted = other.mem_id
-    above = node.parent
-    while above is not None:
-        if above.mem_id == wanted:
-            return True
-        above = above.parent
-    return False
 
 
 def attribute(node: Node, name: str) -> str | None:

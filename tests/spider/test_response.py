@@ -196,6 +196,9 @@ class _Selected:
 def test_links_are_relative_to_the_first_base(head: str, expected: str) -> None:
     assert page(f"<head>{head}</head><a href=x>".encode()).urljoin("x") == expected
     assert page(f"<head>{head}</head><a href=x>".encode("utf-16"), "text/html").urljoin("x") == expected
+    parsed = page(f"<head>{head}</head><a href=x>".encode())
+    parsed.prepare()
+    assert parsed.urljoin("x") == expected
 
 
 def test_a_page_that_has_no_base_is_not_parsed_for_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
