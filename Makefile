@@ -5,10 +5,11 @@
 # Needs make and Python 3.11 or newer with venv and pip; PYTHON=/path/to/python chooses one.
 
 .DEFAULT_GOAL := help
-.PHONY: help crawl test slow check fmt ci clean
+.PHONY: help crawl test slow check fmt fuzz ci clean
 
 BIN := .venv/bin
 ITEMS := .crawler/books.jsonl
+FUZZ_SECONDS ?= 60
 
 help:
 	@echo 'make crawl   build .venv, crawl the demo shop, show the first items'
@@ -16,6 +17,7 @@ help:
 	@echo 'make slow    the slow tests (real sites, kills; some need packages of the system)'
 	@echo 'make check   format, lint, strict types'
 	@echo 'make fmt     put the format right, and what lint can mend'
+	@echo 'make fuzz    look for inputs that break fetch or parse, FUZZ_SECONDS=60 for each of two targets (Linux)'
 	@echo 'make ci      the whole gate: .ci/run'
 	@echo 'make clean   remove .venv, caches and the items of make crawl; jobs stay'
 
@@ -39,11 +41,18 @@ fmt: .venv/dev.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# A crash is written to .fuzz/crash-*; give it to the target as its argument to see it again.
+fuzz: .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python tests/fuzz/seeds.py .fuzz
+	$(BIN)/python tests/fuzz/fuzz_parts.py .fuzz/parts -artifact_prefix=.fuzz/ -max_total_time=$(FUZZ_SECONDS) -timeout=10
+	$(BIN)/python tests/fuzz/fuzz_web.py .fuzz/web -artifact_prefix=.fuzz/ -max_total_time=$(FUZZ_SECONDS) -timeout=10
+
 ci:
 	.ci/run
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ITEMS)
+	rm -rf .venv .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ITEMS)
 
 # The stamps say that .venv holds what pyproject.toml asks for: to run, and to develop. pip older than 25.1 does not
 # know --group.
