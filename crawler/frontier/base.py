@@ -14,6 +14,7 @@ What a room may rely on:
 - **Order** within a host: higher priority first, then order of insertion; a retry whose time has come takes the place
   that its priority and its age give it.
 - **Depth**: 0 for seeds, the ticket's own for where it moved to, the ticket's plus one for what its page asked for.
+- **Items** with a key that is known already are not written, and counted as refused (`DUPLICATE_ITEM`).
 - **A group is all or nothing**, sinks included. Cancelling `await commit(...)` does not cancel the commit.
 - **Every method belongs to the loop's thread** and never blocks it. `statistics`, `check` and `sent` are plain calls.
 
@@ -28,8 +29,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from crawler.kinds import ITEM_DROPPED, Drop
 from crawler.spider.travel import Finds, Found, Group, Refused, Ticket
 
+DUPLICATE_ITEM = f"{ITEM_DROPPED}{Drop.DUPLICATE}"
 OK = "ok"
 FENCED = "fenced"
 
@@ -71,6 +74,8 @@ class Committed(msgspec.Struct, frozen=True):
     added: int
     duplicates: list[int]
     """Per finished ticket (or one number for `add`): requests that were known already."""
+    items: int = 0
+    """How many were written; those whose key was known (`Finished.item_keys`) were not."""
 
 
 class Deaths(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from crawler.frontier import packing
+from crawler.frontier.harvested import Harvested
 from crawler.frontier.known import Known
 from crawler.frontier.lane import FRESH, Entry, Row
 from crawler.frontier.tally import Tally, sum_refused
@@ -51,6 +52,7 @@ class Draft:
         """Rows that enter the queue, with their hosts: new ones and retries."""
         self.keys: list[bytes] = []
         """New keys, sorted once settled."""
+        self.harvested = Harvested()
         self._known = known
         self._next = first
         self._now = now
@@ -71,6 +73,7 @@ class Draft:
         host = packing.host_id(finished.ticket.host)
         source = self._source()
         self.tally.end(finished)
+        self.harvested.take(finished)
         self._finished.append(finished)
         self._dead.append(packing.place_of(host, entry))
         self._dead_hosts.add(host)
@@ -125,7 +128,8 @@ class Draft:
     @property
     def unknown(self) -> list[bytes]:
         """Keys that the store must be asked about, unless the cache is complete; sorted, as they lie on disk."""
-        return sorted({wanted.key for wanted in self._wanted if not wanted.forced})
+        requests = {wanted.key for wanted in self._wanted if not wanted.forced}
+        return sorted(requests | {key for key in self.harvested.keys if key not in self._known})
 
     def settle(self, known: Collection[bytes]) -> None:
         """Make rows of what is wanted; `known` are those of `unknown` that the store knows."""
@@ -141,7 +145,8 @@ class Draft:
             if wanted.page and wanted.page not in self._pages:
                 self._pages[wanted.page] = wanted.referrer
             self.tally.added += 1
-        self.keys = sorted(set(self.keys))
+        self.harvested.settle({key for key in self.harvested.keys if key in known or key in self._known}, self.tally)
+        self.keys = sorted({*self.keys, *self.harvested.new})
         self.tally.duplicates = sum(self.duplicates)
 
     def reopen(self, host: str, entry: Entry, reason: str) -> None:
@@ -197,5 +202,7 @@ class Draft:
         return dues
 
     def _refusals(self) -> str:
-        total = sum_refused(self._finished)
+        total = sum_refused(
+            [refused for finished in self._finished for refused in finished.refused] + self.harvested.refused
+        )
         return _encode_json([(one.reason, one.host, one.url, one.count) for one in total.values()]).decode()

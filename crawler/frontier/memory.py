@@ -13,8 +13,9 @@ import msgspec
 
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
 from crawler.frontier.draft import unpack_keys
+from crawler.frontier.harvested import Harvested
 from crawler.frontier.lane import FRESH, Entry, Lane, Row
-from crawler.frontier.outputs import Outputs, items_of
+from crawler.frontier.outputs import Outputs
 from crawler.frontier.tally import Tally, sum_refused
 from crawler.frontier.writer import Writer
 from crawler.spider.travel import (
@@ -32,6 +33,20 @@ from crawler.spider.travel import (
 from crawler.spider.url import host_key
 
 _decode_found = msgspec.msgpack.Decoder(Found).decode
+
+
+class _Act:
+    """A group that has been accepted and waits for its items to be written."""
+
+    __slots__ = ("ends", "group", "harvested", "tally", "verdicts")
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.ends: list[tuple[Finished, Entry]] = []
+        self.verdicts: list[str] = []
+        self.harvested = Harvested()
+        self.tally = Tally()
+        """What the items add to the counts."""
 
 
 class MemoryFrontier:
@@ -139,22 +154,21 @@ class MemoryFrontier:
         self._queue_host(lane)
 
     async def commit(self, group: Group) -> Committed:
-        accepted, verdicts = self._accept(group.finished)
-        items = items_of(finished.items for finished, _ in accepted)
+        act = self._accept(group)
         if self._writer is None:
-            self._outputs.append(items)
+            self._outputs.append(act.harvested.items)
             self._outputs.keep(self._outputs.reached())
-            return self._apply(group, accepted, verdicts)
+            return self._apply(act)
 
         def write() -> list[bytes]:
-            self._outputs.append(items)
+            self._outputs.append(act.harvested.items)
             return self._outputs.reached()
 
         def apply(positions: list[bytes]) -> Committed:
             self._outputs.keep(positions)
-            return self._apply(group, accepted, verdicts)
+            return self._apply(act)
 
-        return await self._writer.submit(write, apply, lambda _: self._take_back(accepted))
+        return await self._writer.submit(write, apply, lambda _: self._take_back(act))
 
     async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
         due: dict[str, float] = {}
@@ -222,28 +236,32 @@ class MemoryFrontier:
         lane = self._leased.get(lease.host)
         return lane is not None and lane.token == lease.token
 
-    def _accept(self, group: Sequence[Finished]) -> tuple[list[tuple[Finished, Entry]], list[str]]:
+    def _accept(self, group: Group) -> _Act:
         """Fence: from here on an accepted ticket has its end, unless the items cannot be written."""
-        for finished in group:
+        for finished in group.finished:
             if finished.ticket.id <= 0:
                 raise ValueError(f"{finished.ticket.url} is no row of the frontier")
-        accepted: list[tuple[Finished, Entry]] = []
-        verdicts: list[str] = []
-        for finished in group:
+        act = _Act(group)
+        for finished in group.finished:
             ticket = finished.ticket
             lane = self._leased.get(ticket.host)
             if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
-                verdicts.append(FENCED)
+                act.verdicts.append(FENCED)
                 continue
-            accepted.append((finished, lane.handed.pop(ticket.id)))
-            verdicts.append(OK)
-        self._committing += len(accepted)
-        return accepted, verdicts
+            act.ends.append((finished, lane.handed.pop(ticket.id)))
+            act.harvested.take(finished)
+            act.verdicts.append(OK)
+        act.harvested.settle(act.harvested.keys & self._known, act.tally)
+        # Taken at once: the next group may be decided before this one's items are written.
+        self._known.update(act.harvested.new)
+        self._committing += len(act.ends)
+        return act
 
-    def _take_back(self, accepted: Sequence[tuple[Finished, Entry]]) -> None:
+    def _take_back(self, act: _Act) -> None:
         """The items could not be written: the tickets are in flight again, or wait if their lease has ended."""
-        self._committing -= len(accepted)
-        for finished, entry in accepted:
+        self._known.difference_update(act.harvested.new)
+        self._committing -= len(act.ends)
+        for finished, entry in act.ends:
             lane = self._lanes[finished.ticket.host]
             if lane.token == finished.ticket.token:
                 lane.handed[entry.row.id] = entry
@@ -251,28 +269,29 @@ class MemoryFrontier:
                 self._in_flight -= 1
                 self._push(lane.host, entry, {})
 
-    def _apply(self, group: Group, accepted: Sequence[tuple[Finished, Entry]], verdicts: list[str]) -> Committed:
+    def _apply(self, act: _Act) -> Committed:
         """Change memory: the only place where a ticket ends."""
         due: dict[str, float] = {}
         added = 0
         duplicates: list[int] = []
-        ends = iter(accepted)
-        for verdict in verdicts:
+        ends = iter(act.ends)
+        for verdict in act.verdicts:
             if verdict == FENCED:
                 duplicates.append(0)
                 continue
-            finished, entry = next(ends)
-            new, known = self._end(finished, entry, due)
+            new, known = self._end(*next(ends), due)
             added += new
             duplicates.append(known)
-        self._committing -= len(accepted)
-        self._in_flight -= len(accepted)
-        self._states.update(group.hosts)
-        for key, refused in sum_refused(finished for finished, _ in accepted).items():
+        self._tally.merge(act.tally)
+        self._committing -= len(act.ends)
+        self._in_flight -= len(act.ends)
+        self._states.update(act.group.hosts)
+        refusals = [refused for finished, _ in act.ends for refused in finished.refused] + act.harvested.refused
+        for key, refused in sum_refused(refusals).items():
             known_one = self._refused.setdefault(key, refused)
             if known_one is not refused:
                 known_one.count += refused.count
-        return self._committed(verdicts, due, added, duplicates)
+        return self._committed(act.verdicts, due, added, duplicates, act.tally.items)
 
     def _end(self, finished: Finished, entry: Entry, due: dict[str, float]) -> tuple[int, int]:
         """One outcome. Returns how many requests were new, and how many were known."""
@@ -345,8 +364,10 @@ class MemoryFrontier:
         self._serial += 1
         heapq.heappush(self._queue, (due, self._serial, lane.host))
 
-    def _committed(self, verdicts: list[str], due: dict[str, float], added: int, duplicates: list[int]) -> Committed:
-        return Committed(verdicts, due, len(self._idle), self._tally.unfinished, added, duplicates)
+    def _committed(
+        self, verdicts: list[str], due: dict[str, float], added: int, duplicates: list[int], items: int = 0
+    ) -> Committed:
+        return Committed(verdicts, due, len(self._idle), self._tally.unfinished, added, duplicates, items)
 
     def __repr__(self) -> str:
         return (

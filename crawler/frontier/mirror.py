@@ -152,6 +152,7 @@ class Mirror:
             self._tally.unfinished,
             applied.tally.added,
             duplicates,
+            applied.tally.items,
         )
 
     def nothing(self, verdict: str) -> Committed:

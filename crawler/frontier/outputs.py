@@ -7,7 +7,7 @@ has been taken back to where it stood.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from crawler.errors import JobError, ReaderGone
 from crawler.frontier.base import Sink
@@ -95,8 +95,3 @@ class Outputs:
 
     def __repr__(self) -> str:
         return f"<Outputs {list(self._sinks)}>"
-
-
-def items_of(finished: Iterable[Sequence[bytes]]) -> list[bytes]:
-    """The items of many pages in one list: one write for a whole group."""
-    return [item for items in finished for item in items]

@@ -20,6 +20,7 @@ from functools import lru_cache
 
 import msgspec
 
+from crawler.frontier.base import Ended
 from crawler.frontier.lane import FRESH, UTMOST, Entry, Place, Row
 
 HOST = 8
@@ -62,6 +63,11 @@ class EndedCell(msgspec.Struct, array_like=True, frozen=True):
     detail: str
     at: float
     referrer: str = ""
+
+    def public(self) -> Ended:
+        """As the contract has it."""
+        row = self.row
+        return Ended(row.id, row.url, self.outcome, self.reason, self.detail, row.attempt + 1, self.referrer, self.at)
 
 
 _decode_cells = msgspec.msgpack.Decoder(list[_Cell]).decode

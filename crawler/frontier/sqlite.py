@@ -27,7 +27,7 @@ from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, Frontier
 from crawler.frontier.board import Board
 from crawler.frontier.lane import FRESH, Entry
 from crawler.frontier.mirror import Held, Mirror
-from crawler.frontier.outputs import Outputs, items_of
+from crawler.frontier.outputs import Outputs
 from crawler.frontier.store import Applied, LeasedHost, Store, Window, Work
 from crawler.frontier.wal import WalCopier, wal_size
 from crawler.frontier.writer import Writer
@@ -132,7 +132,7 @@ class SqliteFrontier:
             if store is not None and board is not None:
                 # What is under way now was not killed: no attempt more, but its hosts' delays count from the send.
                 store.leave(board.read()[1])
-                self._act(work, [])
+                self._act(work)
                 board.begin(store.run)
 
     @property
@@ -150,7 +150,7 @@ class SqliteFrontier:
         work = Work(released=self._mirror.take_released(), now=self._mirror.now)
 
         def find() -> tuple[Applied | None, list[LeasedHost]]:
-            applied = self._act(work, []) if work.released else None
+            applied = self._act(work) if work.released else None
             return applied, self._opened.lease(n, self._window)
 
         def leased(found: tuple[Applied | None, list[LeasedHost]]) -> list[Lease]:
@@ -229,16 +229,15 @@ class SqliteFrontier:
 
     async def commit(self, group: Group) -> Committed:
         accepted, verdicts = self._mirror.accept(group.finished)
-        items = items_of(finished.items for finished, _ in accepted)
-        return await self._do(Work(ends=accepted, states=group.hosts), items, verdicts)
+        return await self._do(Work(ends=accepted, states=group.hosts), verdicts)
 
     async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
         if self._mirror.handed(ticket) is None:
             return self._mirror.nothing(FENCED)
-        return await self._do(Work(offer=(ticket, finds)), [], [OK])
+        return await self._do(Work(offer=(ticket, finds)), [OK])
 
     async def add(self, seeds: Sequence[tuple[bytes, Found]], cursor: bytes, finished: bool) -> Committed:
-        return await self._do(Work(seeds=seeds, cursor=cursor, finished=finished), [], [])
+        return await self._do(Work(seeds=seeds, cursor=cursor, finished=finished), [])
 
     async def reopen(self, reasons: Collection[str] | None = None) -> int:
         after = total = 0
@@ -249,11 +248,11 @@ class SqliteFrontier:
                 for cell in cells
                 if cell.outcome == Failed.tag and (reasons is None or cell.reason in reasons)
             ]
-            await self._do(Work(reopened=again), [], [])
+            await self._do(Work(reopened=again), [])
             total += len(again)
         return total
 
-    def _do(self, work: Work, items: list[bytes], verdicts: list[str]) -> asyncio.Future[Committed]:
+    def _do(self, work: Work, verdicts: list[str]) -> asyncio.Future[Committed]:
         """One act: in the writer's thread, then in the mirror."""
         work.released = self._mirror.take_released()
         work.now = self._mirror.now
@@ -265,13 +264,13 @@ class SqliteFrontier:
                 self._copier.look(applied.wal)
             return self._mirror.apply(work, applied, verdicts)
 
-        return self._submit(lambda: self._act(work, items), mirror, lambda _: self._mirror.take_back(work))
+        return self._submit(lambda: self._act(work), mirror, lambda _: self._mirror.take_back(work))
 
-    def _act(self, work: Work, items: list[bytes]) -> Applied:
+    def _act(self, work: Work) -> Applied:
         """In the writer's thread: the items first, then one statement that holds everything, sinks' positions too."""
         store = self._opened
         draft = store.draft(work)
-        self._outputs.append(items, sync=self._power)
+        self._outputs.append(draft.harvested.items, sync=self._power)
         positions = self._outputs.reached()
         try:
             applied = store.commit(work, draft, positions)
@@ -290,19 +289,7 @@ class SqliteFrontier:
 
     async def ended(self, after: int = 0, n: int = 1000) -> list[Ended]:
         cells = await self._ask(lambda: self._opened.ended(after, n))
-        return [
-            Ended(
-                cell.row.id,
-                cell.row.url,
-                cell.outcome,
-                cell.reason,
-                cell.detail,
-                cell.row.attempt + 1,
-                cell.referrer,
-                cell.at,
-            )
-            for cell in cells
-        ]
+        return [cell.public() for cell in cells]
 
     async def refusals(self, n: int = 1000) -> list[Refused]:
         return await self._ask(lambda: self._opened.refusals(n))

@@ -115,6 +115,11 @@ class Store:
         self._db.execute(schema.MORE_NUMBERS, (0, self._numbers))
         if self._db.execute("SELECT count(*) FROM state").fetchone() == (0,):
             self._db.execute(schema.FIRST_STATE, (msgspec.msgpack.encode(Tally()), msgspec.msgpack.encode(None)))
+        self.look()
+        self._fill()
+
+    def look(self) -> None:
+        """Read the one row and what is small; writes nothing."""
         row = self._db.execute("SELECT run, tally, positions, cursor, finished, hosts FROM state").fetchone()
         self.run, self.cursor, self.finished = row[0], row[3], bool(row[4])
         self.tally = msgspec.msgpack.decode(row[1], type=Tally)
@@ -124,7 +129,6 @@ class Store:
         self.suspects = {
             number: Deaths(count, alone) for number, count, alone in self._db.execute("SELECT * FROM suspect")
         }
-        self._fill()
 
     def _fill(self) -> None:
         last = b""

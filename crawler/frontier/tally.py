@@ -40,7 +40,7 @@ class Tally(msgspec.Struct):
         return self.added - self.ended
 
     def end(self, finished: Finished) -> None:
-        """Count one ticket's outcome and what came with it; its requests are counted where they are inserted."""
+        """Count one ticket's outcome; its requests and items are counted where it is known which of them are new."""
         tag = finished.outcome.tag
         if tag == "done":
             self.done += 1
@@ -56,11 +56,13 @@ class Tally(msgspec.Struct):
                 self.failed += 1
             else:
                 self.dropped += 1
-        self.items += len(finished.items)
         for refused in finished.refused:
-            self.refused[refused.reason] = self.refused.get(refused.reason, 0) + refused.count
+            self.refuse(refused.reason, refused.count)
         for name, number in finished.counters.items():
             self.counters[name] = self.counters.get(name, 0) + number
+
+    def refuse(self, reason: str, number: int) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + number
 
     def merge(self, other: Tally) -> None:
         """Add a difference."""
@@ -124,14 +126,13 @@ class Tally(msgspec.Struct):
         )
 
 
-def sum_refused(finished: Iterable[Finished]) -> dict[tuple[str, str], Refused]:
-    """Refusals of many tickets, one record per reason and host; the first URL stays as the sample."""
+def sum_refused(many: Iterable[Refused]) -> dict[tuple[str, str], Refused]:
+    """One record per reason and host; the first URL stays as the sample."""
     total: dict[tuple[str, str], Refused] = {}
-    for one in finished:
-        for refused in one.refused:
-            known = total.get((refused.reason, refused.host))
-            if known is None:
-                total[refused.reason, refused.host] = Refused(refused.reason, refused.host, refused.url, refused.count)
-            else:
-                known.count += refused.count
+    for refused in many:
+        known = total.get((refused.reason, refused.host))
+        if known is None:
+            total[refused.reason, refused.host] = Refused(refused.reason, refused.host, refused.url, refused.count)
+        else:
+            known.count += refused.count
     return total

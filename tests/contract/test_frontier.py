@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from crawler.errors import JobError
-from crawler.frontier.base import FENCED, OK, Lease, SeedCursor
+from crawler.frontier.base import DUPLICATE_ITEM, FENCED, OK, Lease, SeedCursor
 from crawler.output.sinks.choose import open_sink
 from crawler.output.sinks.memory import ListSink
 from crawler.spider.request import Request, found_of
@@ -492,7 +492,14 @@ async def test_a_ticket_of_an_ended_lease_is_fenced_and_leaves_no_trace(build):
     committed = await frontier.commit(
         Group(
             [
-                Finished(one, Done(), [b"ghost"], finds(wanted("a.example/ghost")), [Refused("x", "h", "u")], {"n": 1}),
+                Finished(
+                    one,
+                    Done(),
+                    [b"ghost"],
+                    finds=finds(wanted("a.example/ghost")),
+                    refused=[Refused("x", "h", "u")],
+                    counters={"n": 1},
+                ),
                 Finished(new_two, Done(), [b"\x01"]),
             ]
         )
@@ -619,6 +626,61 @@ async def test_refusals_of_a_host_add_up_over_groups(frontier):
     for ticket in tickets:
         await end(frontier, ticket, refused=[Refused("offsite", "x.example", ticket.url, 2)])
     assert await frontier.refusals() == [Refused("offsite", "x.example", "http://a.example/1", 4)]
+
+
+# ---- items -----------------------------------------------------------------------------------------------------
+
+
+async def test_of_items_with_the_same_key_only_the_first_is_written(build):
+    sink = ListSink()
+    sink.encoding = "json"
+    frontier = await build([sink])
+    await seed(frontier, *[f"a.example/{n}" for n in range(4)])
+    _, (one, two, three, four) = await take(frontier)
+    x, y, z = b"x" * 8, b"y" * 8, b"z" * 8
+    both = await frontier.commit(
+        Group(
+            [
+                Finished(one, Done(), [b"1", b"2", b"3", b"4"], [x, b"", x, b""]),
+                Finished(two, Done(), [b"5", b"6"], [y, x]),
+            ]
+        )
+    )
+    assert (both.items, both.verdicts) == (4, [OK, OK])
+    assert (await end(frontier, three, items=[b"7", b"8"], item_keys=[z, y])).items == 1
+    assert (await end(frontier, four, items=[b"9"])).items == 1
+    assert sink.items == [1, 2, 4, 5, 7, 9]
+    known = frontier.statistics()
+    assert (known.items, known.refused) == (6, {DUPLICATE_ITEM: 3})
+    (told,) = await frontier.refusals()
+    assert (told.reason, told.host, told.url, told.count) == (DUPLICATE_ITEM, "a.example", one.url, 3)
+    assert (known.added, known.duplicates) == (4, 0)
+    assert await frontier.verify() == []
+
+
+async def test_keys_of_items_whose_group_failed_are_free_again(build):
+    breaking = Breaking()
+    frontier = await build([breaking])
+    await seed(frontier, "a.example/1")
+    _, (one,) = await take(frontier)
+    breaking.broken = True
+    with pytest.raises(JobError):
+        await end(frontier, one, items=[b"1"], item_keys=[b"x" * 8])
+    breaking.broken = False
+    assert (await end(frontier, one, items=[b"1"], item_keys=[b"x" * 8])).items == 1
+    assert breaking.items == [1]
+
+
+async def test_groups_under_way_together_agree_on_the_first_item(build):
+    sink = Breaking()
+    frontier = await build([sink])
+    await seed(frontier, *[f"a.example/{n}" for n in range(5)])
+    _, tickets = await take(frontier)
+    answers = await asyncio.gather(
+        *[end(frontier, ticket, items=[b"%d" % ticket.id], item_keys=[b"x" * 8]) for ticket in tickets]
+    )
+    assert [answer.items for answer in answers] == [1, 0, 0, 0, 0]
+    assert sink.items == [1]
 
 
 # ---- sinks, failures, ends -------------------------------------------------------------------------------------

@@ -251,11 +251,13 @@ class Machine(RuleBasedStateMachine):
             self.serial += 10
             made = list(range(self.serial, self.serial + items))
             refused = [Refused("offsite", "x.example", "http://x.example/")]
-            group.finished.append(Finished(ticket, kinds[outcome], [b"%d" % n for n in made], finds(wanted), refused))
+            group.finished.append(
+                Finished(ticket, kinds[outcome], [b"%d" % n for n in made], finds=finds(wanted), refused=refused)
+            )
             group.hosts[ticket.host] = b"state %d" % self.serial
             effects.append((number, outcome, target, wanted, made))
         if self.stale:
-            group.finished.append(Finished(self.stale[-1], Done(), [b"-1"], finds([("a.example", 99, 0)])))
+            group.finished.append(Finished(self.stale[-1], Done(), [b"-1"], finds=finds([("a.example", 99, 0)])))
         before = self.model.added
         self.flush()
         for effect in effects:

@@ -1,0 +1,67 @@
+"""A job's store, looked at from outside: counts, what failed, whether the law holds. Writes nothing.
+
+For the command line, also while another process runs the job: SQLite's WAL lets readers in beside the writer. Sync.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from crawler.errors import JobError
+from crawler.frontier.base import Ended, FrontierStatistics
+from crawler.frontier.sqlite import translated
+from crawler.frontier.store import Store
+from crawler.spider.travel import Refused
+
+BATCH = 1000
+
+
+class Inspection:
+    """`with Inspection(folder) as look:`. Raises JobError if there is no store in the folder, or it is damaged."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "frontier.db"
+        if not self._path.is_file():
+            raise JobError(f"{folder} holds no frontier.db: the job was kept in memory, or never began")
+        self._db = translated(self._connect, self._path)
+        self._store = Store(self._db, known=1)
+        translated(self._store.look, self._path)
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def statistics(self) -> FrontierStatistics:
+        """The counts as of the last commit; what a running process has under way counts as pending."""
+        return self._store.tally.statistics(
+            in_flight=0, leased=0, idle_hosts=self._store.waiting_hosts, finished=self._store.finished
+        )
+
+    def ended(self) -> Iterator[Ended]:
+        """Every failed and dropped row, oldest first."""
+        after = 0
+        while cells := translated(lambda: self._store.ended(after, BATCH), self._path):
+            for cell in cells:
+                yield cell.public()
+            after = cells[-1].row.id
+
+    def refusals(self, n: int = 1000) -> list[Refused]:
+        """What never became a row, per reason and host, most frequent first, with a sample."""
+        return translated(lambda: self._store.refusals(n), self._path)
+
+    def check(self) -> list[str]:
+        """Violations of the law of conservation, one sentence each; reads the whole store."""
+        damage = translated(lambda: self._db.execute("PRAGMA quick_check").fetchall(), self._path)
+        broken = [f"SQLite says: {line}" for (line,) in damage if line != "ok"]
+        return broken + translated(self._store.check, self._path)
