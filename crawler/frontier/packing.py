@@ -21,6 +21,7 @@ from functools import lru_cache
 import msgspec
 
 from crawler.frontier.base import Ended
+from crawler.frontier.base import Ended
 from crawler.frontier.lane import FRESH, UTMOST, Entry, Place, Row
 
 HOST = 8

@@ -288,8 +288,7 @@ class SqliteFrontier:
     # ---- telling ---------------------------------------------------------------------------------------------
 
     async def ended(self, after: int = 0, n: int = 1000) -> list[Ended]:
-        cells = await self._ask(lambda: self._opened.ended(after, n))
-        return [cell.public() for cell in cells]
+        return [cell.public() for cell in await self._ask(lambda: self._opened.ended(after, n))]
 
     async def refusals(self, n: int = 1000) -> list[Refused]:
         return await self._ask(lambda: self._opened.refusals(n))

@@ -108,7 +108,7 @@ class Store:
     # ---- opening ---------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Read the one row, or make the tables; fill the cache as far as it holds everything."""
+        """Make the tables if there are none, read the counts, and fill the cache as far as it holds everything."""
         if not self._db.execute("PRAGMA application_id").fetchone()[0]:
             self._db.executescript(schema.CREATE)
         self._db.executescript(schema.COMMIT_TRIGGER)
@@ -119,7 +119,7 @@ class Store:
         self._fill()
 
     def look(self) -> None:
-        """Read the one row and what is small; writes nothing."""
+        """Read the counts only; writes nothing."""
         row = self._db.execute("SELECT run, tally, positions, cursor, finished, hosts FROM state").fetchone()
         self.run, self.cursor, self.finished = row[0], row[3], bool(row[4])
         self.tally = msgspec.msgpack.decode(row[1], type=Tally)
