@@ -21,7 +21,6 @@ from functools import lru_cache
 import msgspec
 
 from crawler.frontier.base import Ended
-from crawler.frontier.base import Ended
 from crawler.frontier.lane import FRESH, UTMOST, Entry, Place, Row
 
 HOST = 8
@@ -101,11 +100,6 @@ def place_of(host: bytes, entry: Entry) -> bytes:
 def bound(host: bytes, at: Place) -> bytes:
     """The last place that is known already."""
     return place(host, at[0], at[1], at[2])
-
-
-def number_in(stored: bytes) -> int:
-    """The id in a place."""
-    return int.from_bytes(stored[-6:], "big")
 
 
 def cell(row: Row) -> bytes:
