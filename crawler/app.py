@@ -11,19 +11,22 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from crawler import settings as layers
 from crawler.clock import SystemClock
-from crawler.config import Config
+from crawler.config import Config, FrontierConfig
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
 from crawler.events import Bus, Summary, TicketEnded
 from crawler.fetch.fetcher import Fetcher
+from crawler.frontier.base import Frontier
 from crawler.frontier.memory import MemoryFrontier
+from crawler.frontier.sqlite import SqliteFrontier
 from crawler.output.pipeline import Pipeline
 from crawler.output.sinks.choose import AnySink, agree, open_sink
 from crawler.output.sinks.memory import ListSink
@@ -70,8 +73,14 @@ def build(
     arguments: Mapping[str, Any] | None = None,
     bus: Bus | None = None,
     pressure: Pressure | None = None,
+    folder: Path | None = None,
+    retry_failed: bool = False,
 ) -> Engine:
-    """Wire one crawl. Raises SpiderError if the spider could never run; touches no file, socket or process yet."""
+    """Wire one crawl. Raises SpiderError if the spider could never run; touches no file, socket or process yet.
+
+    retry_failed: put failed requests back first.
+    folder: the job's, where URLs wait on disk; without one they wait in memory, as with `frontier.backend = "memory"`.
+    """
     module.stop_if_loading()
     spider = cls(**(arguments or {}))
     check_spider(spider)
@@ -92,7 +101,7 @@ def build(
     return Engine(
         spider=spider,
         config=config,
-        frontier=MemoryFrontier(sinks),
+        frontier=_frontier(config.frontier, sinks, folder),
         fetcher=Fetcher(
             config.fetch,
             contact=config.politeness.contact,
@@ -103,11 +112,23 @@ def build(
         make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),
         make_inline=lambda: Inline(spider, config.parse, setup()),
         pipeline=pipeline,
+        retry_failed=retry_failed,
         scope=scope,
         pressure=pressure,
         clock=clock,
         bus=bus,
     )
+
+
+def check(cls: type[Spider], arguments: Mapping[str, Any]) -> None:
+    """Refuse a spider that could never run, before anything is begun for it. Raises SpiderError."""
+    check_spider(cls(**arguments))
+
+
+def _frontier(config: FrontierConfig, sinks: Sequence[AnySink], folder: Path | None) -> Frontier:
+    if folder is None or config.backend == "memory":
+        return MemoryFrontier(sinks)
+    return SqliteFrontier(folder, sinks, durability=config.durability)
 
 
 def limits_of(config: Config) -> Limits:

@@ -177,7 +177,12 @@ class OutputConfig(Section, frozen=True):
 
 
 class FrontierConfig(Section, frozen=True):
-    backend: Annotated[Literal["memory"], _means("where URLs wait")] = "memory"
+    backend: Annotated[
+        Literal["sqlite", "memory"], _means("where URLs wait: in the job's folder, or in memory, gone with the process")
+    ] = "sqlite"
+    durability: Annotated[
+        Literal["process", "power"], _means("what a commit survives: a kill -9, or also the plug (slower)")
+    ] = "process"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

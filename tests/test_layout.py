@@ -35,6 +35,7 @@ STOREYS: dict[str, int] = {
     "output": 3,
     "diagnostics": 3,
     "engine": 4,
+    "jobs": 4,
     "app": 5,
     "cli": 6,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,13 +18,16 @@ from rich.console import Console
 from crawler import app
 from crawler.cli import loop, options, terminal
 from crawler.cli.main import DONE, NOTHING_STARTED, SPIDER_FAILED
-from crawler.cli.output import Destination, SummaryFile
+from crawler.cli.output import SummaryFile, check_output
 from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
+from crawler.cli.resume import Wish, choose, shown
 from crawler.config import Config
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.events import Bus, RobotsRead, Summary
+from crawler.jobs import End, ended_for_good
+from crawler.output.sinks.choose import STDOUT, open_sink
 from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
@@ -40,6 +44,9 @@ class Asked(NamedTuple):
     overwrite: str
     summary: str
     quiet: bool
+    resume: bool = False
+    fresh: bool = False
+    retry_failed: bool = False
 
 
 @click.command("crawl", short_help="Run a spider and write its items.")
@@ -48,6 +55,9 @@ class Asked(NamedTuple):
 @options.overrides
 @click.option("-o", "append", metavar="FILE", default="", help="Append items to FILE; - is standard output.")
 @click.option("-O", "overwrite", metavar="FILE", default="", help="Write items to FILE, emptying it first.")
+@click.option("--resume", is_flag=True, help="Go on although the spider's file has changed.")
+@click.option("--fresh", is_flag=True, help="Begin a new job although there is an unfinished one.")
+@click.option("--retry-failed", is_flag=True, help="Put the failed requests of the newest job back and go on.")
 @click.option("--summary", metavar="FILE.json", default="", help="Write the summary as JSON too.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
@@ -58,6 +68,9 @@ def command(
     overrides: tuple[str, ...],
     append: str,
     overwrite: str,
+    resume: bool,
+    fresh: bool,
+    retry_failed: bool,
     summary: str,
     quiet: bool,
     verbose: bool,
@@ -66,7 +79,8 @@ def command(
     """Run a spider, by its name or by the file it is in, and write its items.
 
     The format follows from the suffix: .jsonl, .json or .csv, each also with .gz. Without -o or -O the items go into
-    a new folder of .crawler/, and its path is printed. Ctrl-C finishes what is under way; a second one ends at once.
+    the job's folder in .crawler/, and their path is printed. Ctrl-C finishes what is under way; a second one ends at
+    once. However it was stopped, the same command goes on where it was.
 
     \b
     crawler crawl books -O books.jsonl
@@ -76,35 +90,54 @@ def command(
     out = terminal.console()
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
     terminal.start_logging(out, level.upper())
-    return run(Project.here(), name, Asked(arguments, overrides, append, overwrite, summary, quiet), out)
+    asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed)
+    return run(Project.here(), name, asked, out)
 
 
 def run(project: Project, name: str, asked: Asked, out: Console) -> int:
     """Crawl and report; returns the exit code. Raises CrawlerError for what a person must mend."""
     cls = project.spider(name)
-    config = project.settings(cls, asked.overrides).config
+    settings = project.settings(cls, asked.overrides)
+    config = settings.config
     arguments = spider_arguments(asked.arguments)
-    jobs = project.home / config.crawl.jobs / cls.name
-    destination = Destination.choose(asked.append, asked.overwrite, jobs)
-    summary_file = SummaryFile.at(asked.summary, items_on_stdout=destination.is_stdout)
+    check_output(asked.append, asked.overwrite)
+    summary_file = SummaryFile.at(asked.summary, items_on_stdout=STDOUT in (asked.append, asked.overwrite))
+    app.check(cls, arguments)
+    wish = Wish(arguments, asked.append, asked.overwrite, asked.resume, asked.fresh, asked.retry_failed)
+    chosen = choose(project, cls, settings, wish)
+    job = chosen.job
     if not asked.quiet and not config.politeness.contact:
         terminal.say(out, [Line(NO_CONTACT, "faint")])
     bus = Bus()
+    for line in () if asked.quiet else chosen.words:
+        terminal.say(out, [Line(line, "faint")])
     report = Report(bus, on_new_error=_log_error)
     bus.on(RobotsRead, _log_robots)
 
     def make() -> Engine:
-        return app.build(cls, config=config, sinks=[destination.sink()], arguments=arguments, bus=bus)
+        sink = open_sink(job.output, overwrite=job.definition.overwrite, cuts=job.folder)
+        return app.build(
+            cls, config=config, sinks=[sink], arguments=arguments, bus=bus, folder=job.folder,
+            retry_failed=asked.retry_failed,
+        )  # fmt: skip
 
-    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=destination.is_stdout)
-    with destination:
+    on_stdout = job.output == STDOUT
+    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=on_stdout)
+    with job:
+        job.reopen()
         summary, received = loop.run(lambda: _crawl(make, window), config.crawl.loop)
-    code = exit_code(summary, received)
+        code = exit_code(summary, received)
+        document = as_json(summary, report, output=shown(job), exit_code=code)
+        if ended_for_good(summary):
+            job.finish(End(summary.reason, time.time(), document))
+    in_job = not job.identity.output
     if not asked.quiet:
-        terminal.say(out, lines(summary, report, items_in="" if destination.in_job else destination.shown))
-    if destination.in_job:
-        click.echo(destination.shown)
-    summary_file.write(as_json(summary, report, output=destination.shown, exit_code=code))
+        terminal.say(out, lines(summary, report, items_in="" if in_job or on_stdout else shown(job)))
+        if not ended_for_good(summary):
+            terminal.say(out, [Line(f"{job.name} is unfinished: the same command goes on with it", "faint")])
+    if in_job:
+        click.echo(shown(job))
+    summary_file.write(document)
     return code
 
 

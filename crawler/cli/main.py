@@ -37,6 +37,8 @@ READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 
 COMMANDS = {
     "crawl": "Run a spider and write its items.",
+    "jobs": "List, check and remove jobs.",
+    "failed": "List the requests that failed or were dropped.",
     "list": "List the spiders of this project.",
     "fetch": "Fetch one page as the crawler sees it.",
     "parse": "Run one page through one callback, here.",

@@ -2,101 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import re
-import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import click
 
-from crawler.errors import CrawlerError, JobError, OutputError, UsageError
-from crawler.output.sinks.choose import STDOUT, AnySink, open_sink
-from crawler.spider import blame
+from crawler.errors import JobError, OutputError, UsageError
+from crawler.output.sinks.choose import STDOUT, open_sink
 
 ITEMS = "items.jsonl"
 _FOLDER_NAME = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]*\Z")
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Destination:
-    """Where the items go. Within `with` there is a place for them; a folder that stayed empty is removed at the end.
-
-    State: the run's folder, once it is made.
-    """
-
-    def __init__(self, target: str, *, overwrite: bool = False, jobs: Path | None = None) -> None:
-        self.target = target
-        self._overwrite = overwrite
-        self._jobs = jobs
-        self._folder: Path | None = None
-
-    @classmethod
-    def choose(cls, append: str, overwrite: str, jobs: Path) -> Self:
-        """What -o and -O ask for, or a new folder below `jobs`. Raises UsageError if nothing can be written there."""
-        if append and overwrite:
-            raise UsageError("give either -o FILE (append) or -O FILE (overwrite), not both")
-        if append or overwrite:
-            made = cls(append or overwrite, overwrite=bool(overwrite))
-            made.sink()  # refuses a suffix that nobody knows, and touches nothing yet
-            return made
-        if not _FOLDER_NAME.match(jobs.name):
-            raise UsageError(f"the spider's name {jobs.name!r} cannot be a folder's name; give -o FILE")
-        return cls("", jobs=jobs)
-
-    @property
-    def is_stdout(self) -> bool:
-        return self.target == STDOUT
-
-    @property
-    def in_job(self) -> bool:
-        """Whether nobody named a file, so that its path is the news."""
-        return self._jobs is not None
-
-    @property
-    def shown(self) -> str:
-        """The path as one would type it here."""
-        return self.target if self.is_stdout else blame.short(self.target)
-
-    def sink(self) -> AnySink:
-        return open_sink(self.target, overwrite=self._overwrite, cuts=self._folder)
-
-    def __enter__(self) -> Self:
-        if self._jobs is not None:
-            self._folder = _new_folder(self._jobs)
-            self.target = str(self._folder / ITEMS)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._folder is not None:
-            with contextlib.suppress(OSError):
-                self._folder.rmdir()
-
-
-def _new_folder(jobs: Path) -> Path:
-    """A folder named after this second in UTC; the second one in a second gets a number."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    for number in range(1, 1000):
-        folder = jobs / (stamp if number == 1 else f"{stamp}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as refused:
-            raise _unwritable(folder, refused) from None
-        return folder
-    raise JobError(f"{jobs} already holds a thousand jobs of this second")
-
-
-def _unwritable(path: Path, refused: OSError) -> CrawlerError:
-    kind = JobError if refused.errno in FULL else OutputError
-    return kind(f"{blame.short(str(path))} cannot be written: {refused.strerror}")
+def check_output(append: str, overwrite: str) -> None:
+    """Refuse, before anything is begun, what nothing can be written to. Raises UsageError."""
+    if append and overwrite:
+        raise UsageError("give either -o FILE (append) or -O FILE (overwrite), not both")
+    if append or overwrite:
+        open_sink(append or overwrite)  # refuses a suffix that nobody knows, and touches nothing yet
 
 
 class SummaryFile(NamedTuple):

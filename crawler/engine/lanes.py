@@ -13,6 +13,7 @@ from crawler.clock import Clock
 from crawler.engine.lane import Lane
 from crawler.frontier.base import Frontier
 from crawler.politeness import hosts
+from crawler.spider.travel import Ticket, decode_details
 
 WINDOW = 32
 """Tickets of one host held in memory: one read of the frontier serves this many requests. A request of higher priority
@@ -29,12 +30,21 @@ class Lanes:
     """`refill` is the one coroutine; all else returns at once. `arrange` is told of each lane that has changed."""
 
     def __init__(
-        self, frontier: Frontier, rules: hosts.Rules, clock: Clock, *, workers: int, arrange: Callable[[Lane], None]
+        self,
+        frontier: Frontier,
+        rules: hosts.Rules,
+        clock: Clock,
+        *,
+        workers: int,
+        arrange: Callable[[Lane], None],
+        named: Callable[[str], None],
     ) -> None:
+        """named: told of each host that a start URL names."""
         self._frontier = frontier
         self._rules = rules
         self._clock = clock
         self._arrange = arrange
+        self._named = named
         # All mutable state: the lanes, those that need a read, how many hosts wait outside, how many may be inside.
         self._lanes: dict[str, Lane] = {}
         self._to_read: dict[Lane, None] = {}
@@ -117,6 +127,8 @@ class Lanes:
                 lane = self._lanes[lease.host] = Lane(lease.host, state, lease)
             else:  # it was here for guests: what they have just learnt of the host stands
                 lane.lease, lane.more = lease, True
+            if lane.state.named:
+                self._named(lane.host)
             self.read_first(lane)
         if leases and self._waiting_hosts:
             self._wanted.set()
@@ -128,6 +140,9 @@ class Lanes:
             lane.begin_read()
             peeked = await self._frontier.peek(lane.lease, now, WINDOW - len(lane.window))
             lane.window.extend(peeked.tickets)
+            if not lane.state.named and any(map(_is_start, peeked.tickets)):
+                lane.state = self._rules.name(lane.state)  # it goes with the host's next commit
+                self._named(lane.host)
             lane.told(at_once=peeked.more, due=peeked.next_due)
         lane.refilling = False
         if lane.idle or self._waits_long(lane, now):
@@ -163,3 +178,8 @@ class Lanes:
 
     def __repr__(self) -> str:
         return f"<Lanes {len(self._lanes)} of {self._room}, {self._waiting_hosts} hosts outside>"
+
+
+def _is_start(ticket: Ticket) -> bool:
+    """Whether `start()` yielded this very request: what a start URL redirects to has hops."""
+    return ticket.depth == 0 and not (ticket.details and decode_details(ticket.details).hops)

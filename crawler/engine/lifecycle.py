@@ -30,7 +30,7 @@ from crawler.errors import SpiderError, UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
 from crawler.frontier.base import Committed, Frontier, FrontierStatistics
-from crawler.kinds import ITEM_DROPPED
+from crawler.kinds import ITEM_DROPPED, is_spider_fault
 from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
@@ -67,6 +67,7 @@ class Engine:
         make_pool: Callable[[], ParsePool],
         make_inline: Callable[[], Inline],
         pipeline: Pipeline | None,
+        retry_failed: bool,
         scope: Scope,
         pressure: Pressure,
         clock: Clock,
@@ -79,6 +80,7 @@ class Engine:
         self._make_pool = make_pool
         self._make_inline = make_inline
         self._pipeline = pipeline
+        self._retry_failed = retry_failed
         self._scope = scope
         self._pressure = pressure
         self._clock = clock
@@ -97,6 +99,7 @@ class Engine:
             clock=clock,
             pressure=pressure,
             tally=self._tally,
+            named=scope.started_at,
         )
         self._visits = Visits(self._scheduler, fetcher, config.fetch, clock)
         self._committer = Committer(
@@ -117,8 +120,11 @@ class Engine:
         self._started = self._clock.now()
         self._bus.emit(CrawlStarted, self._spider.name, self._started)
         async with contextlib.AsyncExitStack() as closing:
-            await self._frontier.open()
             closing.push_async_callback(self._frontier.close)
+            await self._frontier.open()
+            if self._retry_failed:
+                await self._frontier.reopen()
+            self._resume()
             await self._fetcher.open()
             closing.push_async_callback(self._fetcher.close)
             async with self._opened_spider():
@@ -134,6 +140,16 @@ class Engine:
         summary = self.summary()
         self._bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
+
+    def _resume(self) -> None:
+        """Take up what an earlier process left; nothing, for a new job."""
+        known = self._frontier.statistics()
+        if known.added:
+            failed = {kind: n for (tag, kind), n in known.reasons.items() if tag == "failed"}
+            errors = sum(n for kind, n in failed.items() if is_spider_fault(kind))
+            self._tally.resume(known.done, known.items, errors)
+        self._seeds.resume()
+        self._scheduler.resume(known.idle_hosts)
 
     @contextlib.asynccontextmanager
     async def _opened_spider(self) -> AsyncIterator[None]:
@@ -170,6 +186,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._start(pool, tasks)
+                self._look_for_end()  # a job may have been killed after its last commit
                 await self._until_ended()
                 raise _Ended
         except* _Ended:

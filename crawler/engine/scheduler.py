@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiolimiter import AsyncLimiter
@@ -22,6 +22,7 @@ from crawler.config import PolitenessConfig
 from crawler.engine.lane import Lane
 from crawler.engine.lanes import Lanes
 from crawler.engine.pressure import Pressure
+from crawler.engine.quarantine import Quarantine
 from crawler.engine.tally import Tally
 from crawler.frontier.base import Frontier
 from crawler.kinds import Drop
@@ -56,10 +57,11 @@ class Scheduler:
         clock: Clock,
         pressure: Pressure,
         tally: Tally,
+        named: Callable[[str], None],
     ) -> None:
         self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=workers)
         self.rules = hosts.Rules(config)
-        self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange)
+        self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
         self._obey_robots = config.robots
         self._clock = clock
@@ -74,6 +76,7 @@ class Scheduler:
         self._order = 0
         self._robots: dict[str, robots.Robots] = {}
         self._robots_serial = 0
+        self._quarantine = Quarantine({})
         self._changed = asyncio.Event()
         pressure.on_free(self.wake)
 
@@ -87,6 +90,11 @@ class Scheduler:
 
     # ---- what workers and the committer tell -----------------------------------------------------------------
 
+    def resume(self, idle_hosts: int) -> None:
+        """The frontier is open: so many hosts wait in it, and some tickets were under way when a process died."""
+        self._quarantine = Quarantine(self._frontier.suspects)
+        self.lanes.waiting(idle_hosts)
+
     def worker_idle(self) -> None:
         """A worker waits for a ticket."""
         self._idle_workers.release()
@@ -98,7 +106,7 @@ class Scheduler:
         now = self._clock.now()
         lane.state = self.rules.sent(lane.state, now)
         if ticket.id > 0:
-            self._frontier.sent(ticket, now)
+            self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
         self._arrange(lane)
 
     def answered(self, ticket: Ticket, status: int, elapsed: float, retry_after: float | None) -> None:
@@ -150,6 +158,7 @@ class Scheduler:
         """Outcomes are durable: their tickets are closed, and hosts in `due` have something new to hand out."""
         changed = dict.fromkeys(self.lanes.told(due))
         for ticket in tickets:
+            self._quarantine.ended(ticket)
             lane = self.lanes.get(ticket.host)
             if lane is not None:
                 lane.open -= 1
@@ -173,7 +182,7 @@ class Scheduler:
         while True:
             now = self._clock.now()
             lane = self._pop_due(self._guest_heap, now)
-            held = self._pressure.held or not self._tally.may_start()
+            held = self._pressure.held or not self._tally.may_start() or self._quarantine.is_closed(self._tally.open)
             if lane is None and not held:
                 lane = self._pop_due(self._heap, now)
                 if lane is None:
@@ -227,6 +236,14 @@ class Scheduler:
                 self._arrange(lane)
                 given_up = known.verdict == "unreachable"
                 return ticket, Failed(known.failure_kind, "robots.txt") if given_up else Dropped(Drop.ROBOTS)
+        match self._quarantine.judge(ticket, self._tally.open):
+            case "wait":
+                self._arrange(lane)
+                return None
+            case "fail":
+                self._open(lane)
+                self._arrange(lane)
+                return ticket, Failed("poison", "the process died twice while only this page was under way")
         self._open(lane)
         lane.fetching += 1
         lane.sending = ticket.id

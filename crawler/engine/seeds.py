@@ -2,17 +2,25 @@
 
 Two coroutines share one small buffer: `read` fills it and waits while it is full or the frontier has plenty; `store`
 empties it as soon as the frontier is free. So batches form by themselves, and a slow `start()` never waits for one.
+
+Each batch is durable together with how far `start()` has been read: a count, and a hash that rolls over all keys. After
+a restart `start()` is read again and what is known is skipped, if the hash says that it is the same. If it is not,
+everything is offered once more and the frontier's dedup decides. A `start()` that had ended is not run again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncGenerator, Callable
+
+import msgspec
 
 from crawler.engine.scope import Scope
 from crawler.errors import SpiderError, StopCrawl
 from crawler.frontier.base import Committed, Frontier, SeedCursor
+from crawler.spider import url as urls
 from crawler.spider.base import Spider
 from crawler.spider.request import Request, found_of
 from crawler.spider.travel import Found
@@ -22,9 +30,21 @@ BATCH = 1000
 PLENTY = 100_000
 """Waiting requests beyond which `start()` is not read on: what it would yield is not needed yet."""
 
+log = logging.getLogger(__name__)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What is stored with each batch: how far `start()` was read, and the domains added to the scope."""
+
+    read: SeedCursor = SeedCursor()
+    widened: tuple[str, ...] = ()
+
 
 class Seeds:
-    """`finished` once `start()` has ended and all of it is in the frontier; `stopped` if it raised StopCrawl."""
+    """`finished` once `start()` has ended and all of it is in the frontier; `stopped` if it raised StopCrawl.
+
+    Call `resume` first, when the frontier is open.
+    """
 
     def __init__(
         self, spider: Spider, frontier: Frontier, scope: Scope, *, on_added: Callable[[Committed], None]
@@ -33,7 +53,10 @@ class Seeds:
         self._frontier = frontier
         self._scope = scope
         self._on_added = on_added
+        # All mutable state: what was read and not stored, where the stored part ends, and who waits for what.
         self._buffer: list[tuple[bytes, Found]] = []
+        self._place = Place()
+        self._widened: list[str] = []
         self._read_all = False
         self._something = asyncio.Event()
         self._room = asyncio.Event()
@@ -41,40 +64,87 @@ class Seeds:
         self.finished = False
         self.stopped: str | None = None
 
+    def resume(self) -> None:
+        """Take up where an earlier process was killed."""
+        cursor = self._frontier.cursor
+        self._place = msgspec.msgpack.decode(cursor, type=Place) if cursor else Place()
+        self.finished = self._frontier.statistics().seeds_finished
+        for domain in self._place.widened:
+            self._scope.widen(domain)
+        self._widened = list(self._place.widened)
+        self._scope.on_widened(self._note_widened)
+
+    def _note_widened(self, domain: str) -> None:
+        """The scope has grown: that must be as durable as what is found there."""
+        self._widened.append(domain)
+        self._something.set()
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
     async def read(self) -> None:
-        """Raises whatever `start()` raises; StopCrawl excepted, which ends the reading."""
+        """Read `start()` to its end. Raises whatever it raises; StopCrawl excepted, which ends the reading."""
+        if self.finished:
+            return
         try:
-            async with contextlib.aclosing(self._spider.start()) as requests:  # type: ignore[type-var]
-                async for request in requests:
-                    self._take(request)
-                    if len(self._buffer) >= BATCH:
-                        self._room.clear()
-                    await self._room.wait()
+            if not await self._skip_and_read():
+                log.warning(
+                    "start() of %s does not yield what it did before; requests that are known are left out one by one",
+                    type(self._spider).__qualname__,
+                )
+                self._place = msgspec.structs.replace(self._place, read=SeedCursor())
+                await self._skip_and_read()
         except StopCrawl as stop:
             self.stopped = stop.why
         self._read_all = True
         self._something.set()
 
-    def _take(self, request: object) -> None:
+    async def _skip_and_read(self) -> bool:
+        """Pass over what is stored, then take the rest. False: what came is not what is stored; nothing was taken."""
+        stored = self._place.read
+        passed, number = SeedCursor(), 0
+        async with contextlib.aclosing(self._start()) as requests:
+            async for request in requests:
+                key, found = self._check(request, number)
+                number += 1
+                if passed.count < stored.count:
+                    passed = passed.after([key])
+                    if passed.count == stored.count and passed.digest != stored.digest:
+                        return False
+                    continue
+                self._buffer.append((key, found))
+                self._something.set()
+                if len(self._buffer) >= BATCH:
+                    self._room.clear()
+                await self._room.wait()
+        return passed.count == stored.count
+
+    async def _start(self) -> AsyncGenerator[object, None]:
+        async for request in self._spider.start():
+            yield request
+
+    def _check(self, request: object, number: int) -> tuple[bytes, Found]:
+        """The key and the request; one that must not be filtered gets a key of its own, the same at each reading."""
         if not isinstance(request, Request):
             raise SpiderError(
                 f"{type(self._spider).__qualname__}.start() yields requests only, not {type(request).__name__}"
             )
         key, found = found_of(request, self._scope.dedup)
         self._scope.started_at(found.host)
-        self._buffer.append((key, found))
-        self._something.set()
+        if request.dont_filter:
+            key = urls.hash_host(found.host) + urls.hash_request(request.method, f"{number} {found.url}", b"start")
+        return key, found
+
+    # ---- storing -------------------------------------------------------------------------------------------------
 
     async def store(self) -> None:
-        """Bring batch after batch into the frontier; returns when all has been brought."""
-        cursor = SeedCursor()
-        while not self.finished:
+        """Bring batch after batch into the frontier, and what the scope has grown by."""
+        while True:
             await self._something.wait()
             self._something.clear()
             batch, self._buffer = self._buffer, []
-            last = self._read_all
-            cursor = cursor.after([key for key, _ in batch])
-            added = await self._frontier.add(batch, cursor.encode(), last)
+            last = self._read_all or self.finished
+            self._place = Place(self._place.read.after([key for key, _ in batch]), tuple(self._widened))
+            added = await self._frontier.add(batch, msgspec.msgpack.encode(self._place), last)
             self.finished = last
             self._on_added(added)
             self.look()

@@ -10,12 +10,12 @@ from crawler.config import CrawlConfig
 class Tally:
     """`open` tickets are handed out and have no outcome yet; pages and items count what has one."""
 
-    def __init__(self, config: CrawlConfig, *, pages: int = 0, items: int = 0) -> None:
+    def __init__(self, config: CrawlConfig) -> None:
         self._max_pages = config.max_pages
         self._max_items = config.max_items
         self.open = 0
-        self.pages = pages
-        self.items = items
+        self.pages = 0
+        self.items = 0
         self.fetched = 0
         self.bytes = 0
         self.statuses: Counter[int] = Counter()
@@ -23,6 +23,11 @@ class Tally:
         """Requests at depth 0 that ended well: none at the end means that nothing could be started."""
         self.spider_errors = 0
         self.dropped_items: Counter[str] = Counter()
+
+    def resume(self, pages: int, items: int, spider_errors: int) -> None:
+        """Count on from what an earlier process has done."""
+        self.pages, self.items, self.spider_errors = pages, items, spider_errors
+        self.seeds_done = min(1, pages)
 
     def may_start(self) -> bool:
         """Whether one ticket more can be handed out without going beyond `crawl.max_pages`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,7 +52,7 @@ class Inspection:
     def ended(self) -> Iterator[Ended]:
         """Every failed and dropped row, oldest first."""
         after = 0
-        while cells := translated(lambda: self._store.ended(after, BATCH), self._path):
+        while cells := translated(partial(self._store.ended, after, BATCH), self._path):
             for cell in cells:
                 yield cell.public()
             after = cells[-1].row.id

@@ -42,6 +42,8 @@ class HostState(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True
     crawl_delay: float = 0.0
     hangs: int = 0
     """Time-outs in a row: such a host is on probation."""
+    named: bool = False
+    """A start URL names this very host: its address may be a private one."""
 
 
 NEW = HostState()
@@ -101,6 +103,10 @@ class Rules:
         hangs = state.hangs + 1 if kind in HANGING_KINDS else state.hangs
         return _with(state, backoff=backoff, hangs=hangs, next_at=max(state.next_at, now + backoff))
 
+    def name(self, state: HostState) -> HostState:
+        """A start URL names this host."""
+        return state if state.named else _with(state, named=True)
+
     def not_before(self, state: HostState, when: float) -> HostState:
         """Leave the host alone until `when`, for a reason that lies outside these rules (robots.txt unreachable)."""
         return _with(state, next_at=max(state.next_at, when))
@@ -126,6 +132,7 @@ def _with(
     backoff: float | None = None,
     crawl_delay: float | None = None,
     hangs: int | None = None,
+    named: bool | None = None,
 ) -> HostState:
     return HostState(
         state.next_at if next_at is None else next_at,
@@ -133,4 +140,5 @@ def _with(
         state.backoff if backoff is None else backoff,
         state.crawl_delay if crawl_delay is None else crawl_delay,
         state.hangs if hangs is None else hangs,
+        state.named if named is None else named,
     )

@@ -32,6 +32,7 @@ class Rig:
         self.frontier = MemoryFrontier([])
         self.pressure = Pressure()
         self.tally = Tally(CrawlConfig(max_pages=max_pages))
+        self.named: list[str] = []
         self.settled: list[tuple[Ticket, Outcome]] = []
         self.scheduler = Scheduler(
             self.frontier,
@@ -40,6 +41,7 @@ class Rig:
             clock=self.clock,
             pressure=self.pressure,
             tally=self.tally,
+            named=self.named.append,
         )
         self.workers = workers
 
@@ -215,7 +217,9 @@ async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it(
                 rig.scheduler.sent(ticket)
                 rig.scheduler.answered(ticket, 503, 0.0, None)
                 answer = Page(ticket.url, 503, (), b"", 0.0)
-                rig.scheduler.robots_fetched(ticket, read(answer, "crawler", rig.clock.now(), rig.scheduler.robots_of(ticket)))
+                rig.scheduler.robots_fetched(
+                    ticket, read(answer, "crawler", rig.clock.now(), rig.scheduler.robots_of(ticket))
+                )
                 rig.scheduler.worker_idle()
             await rig.clock.advance(30.0)
         assert [(ticket.url, outcome) for ticket, outcome in rig.settled] == [

@@ -15,7 +15,8 @@ from crawler.engine.tally import Tally
 def test_what_is_under_way_counts_toward_max_pages(
     max_pages: int | None, pages: int, under_way: int, may: bool
 ) -> None:
-    tally = Tally(CrawlConfig(max_pages=max_pages), pages=pages)
+    tally = Tally(CrawlConfig(max_pages=max_pages))
+    tally.resume(pages, 0, 0)
     tally.open = under_way
     assert tally.may_start() is may
 
@@ -31,7 +32,8 @@ def test_items_beyond_the_limit_are_left_out_and_counted() -> None:
 
 
 def test_the_limit_that_was_reached_is_named() -> None:
-    tally = Tally(CrawlConfig(max_pages=2), pages=1)
+    tally = Tally(CrawlConfig(max_pages=2))
+    tally.pages = 1
     assert tally.limit_reached() is None
     tally.pages += 1
     assert tally.limit_reached() == "max_pages"

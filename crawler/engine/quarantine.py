@@ -1,0 +1,55 @@
+"""Pages under which the whole process has died: run alone, to tell the guilty from those that were merely there.
+
+Two deaths with a page under way, and it runs with nothing beside it; dies the process again, that page has done it,
+and fails as `poison`. Everything else goes on. The frontier's board remembers who was under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from crawler.frontier.base import Deaths
+from crawler.spider.travel import Ticket
+
+SUSPECT = 2
+"""Deaths from which on a page runs alone: one may be the machine's or a person's."""
+
+
+class Quarantine:
+    """State: the tickets under suspicion, and the one that is running alone or waits to."""
+
+    def __init__(self, suspects: Mapping[int, Deaths]) -> None:
+        self._suspects = {number: deaths for number, deaths in suspects.items() if deaths.count >= SUSPECT}
+        self._alone = 0
+        self._clearing = False
+
+    def is_closed(self, under_way: int) -> bool:
+        """Whether nothing else may be handed out: somebody runs alone, or waits until nothing is under way."""
+        return bool(self._alone) or (self._clearing and under_way > 0)
+
+    def judge(self, ticket: Ticket, under_way: int) -> Literal["go", "wait", "fail"]:
+        """What to do with a ticket that is about to be handed out."""
+        deaths = self._suspects.get(ticket.id)
+        if deaths is None:
+            return "go"
+        if deaths.alone:
+            return "fail"
+        if under_way:
+            self._clearing = True
+            return "wait"
+        self._clearing = False
+        self._alone = ticket.id
+        return "go"
+
+    def is_alone(self, ticket: Ticket) -> bool:
+        return self._alone == ticket.id
+
+    def ended(self, ticket: Ticket) -> None:
+        """The ticket's outcome is durable, a retry included: it has not killed the process."""
+        if self._alone == ticket.id:
+            self._alone = 0
+            del self._suspects[ticket.id]
+
+    def __repr__(self) -> str:
+        return f"<Quarantine {len(self._suspects)} suspects{f', {self._alone} alone' if self._alone else ''}>"

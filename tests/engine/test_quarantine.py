@@ -1,0 +1,44 @@
+"""A page under which the process died twice runs alone; dies the process again, it fails; the innocent go on."""
+
+from __future__ import annotations
+
+from crawler.engine.quarantine import Quarantine
+from crawler.frontier.base import Deaths
+from crawler.spider.travel import Ticket
+
+
+def ticket(number: int) -> Ticket:
+    return Ticket(id=number, key=b"", host="a.example", url=f"https://a.example/{number}")
+
+
+def test_one_death_raises_no_suspicion() -> None:
+    quarantine = Quarantine({1: Deaths(1)})
+    assert quarantine.judge(ticket(1), under_way=5) == "go"
+    assert not quarantine.is_alone(ticket(1))
+    assert not quarantine.is_closed(5)
+
+
+def test_after_two_deaths_it_waits_until_nothing_is_under_way_and_runs_alone() -> None:
+    quarantine = Quarantine({1: Deaths(2)})
+    assert quarantine.judge(ticket(1), under_way=3) == "wait"
+    assert quarantine.is_closed(3), "nothing is handed out until those have ended"
+    assert not quarantine.is_closed(0)
+    assert quarantine.judge(ticket(1), under_way=0) == "go"
+    assert quarantine.is_alone(ticket(1))
+    assert quarantine.is_closed(0), "nothing beside it"
+    quarantine.ended(ticket(2))
+    assert quarantine.is_closed(1)
+    quarantine.ended(ticket(1))
+    assert not quarantine.is_closed(0)
+    assert quarantine.judge(ticket(1), under_way=4) == "go", "it has not killed the process: no suspicion is left"
+
+
+def test_a_death_while_it_was_alone_proves_it() -> None:
+    quarantine = Quarantine({1: Deaths(3, alone=1)})
+    assert quarantine.judge(ticket(1), under_way=7) == "fail"
+    assert not quarantine.is_closed(7)
+
+
+def test_others_are_never_judged() -> None:
+    quarantine = Quarantine({1: Deaths(2)})
+    assert quarantine.judge(ticket(2), under_way=9) == "go"
