@@ -18,6 +18,7 @@ from crawler.config import FetchConfig
 from crawler.fetch.budget import Budget, Claim
 from crawler.fetch.deadlines import Deadline, Watch
 from crawler.fetch.decoding import STEP, Inflater, codings
+from crawler.fetch.headers import CONTENT_ENCODING
 from crawler.fetch.session import Reply
 from crawler.fetch.spool import Gathering
 from crawler.fetch.translate import FetchFailed, failure_of
@@ -70,7 +71,7 @@ class BodyReader:
         declared = declared_length(headers)
         if declared is not None and declared > self._cap:
             raise FetchFailed("too-large", f"announced as {declared:,} bytes")
-        layers = codings(headers)
+        layers = codings(headers) if CONTENT_ENCODING in reply.headers else ()
         stream = _Stream(reply, deadline, self._cap, self._allow_loss)
         first = await stream.next()
         if not layers and reply.content.at_eof() and reply.content.exception() is None:
@@ -149,6 +150,8 @@ class _Stream:
         """The next piece; empty at the end."""
         try:
             chunk = await self._reply.content.readany()
+            if not chunk and (broken := self._reply.content.exception()) is not None:
+                raise broken
         except Exception as caught:
             failure = failure_of(caught)
             if self._allow_loss and failure is not None and failure.kind in {"data-loss", "reset"}:

@@ -27,6 +27,11 @@ class Limits(msgspec.Struct, frozen=True):
     total: float
     min_rate: float
 
+    @property
+    def shrink(self) -> bool:
+        """Whether a later phase may end before the first one would have: then each change must be looked at."""
+        return self.first_byte < self.connect or self.idle < self.connect
+
 
 class Deadline:
     """One fetch's clock: it is connecting, then waiting for the first byte, then reading a body; or held back by us."""

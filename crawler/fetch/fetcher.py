@@ -19,21 +19,18 @@ from crawler.errors import ConfigError
 from crawler.events import Bus
 from crawler.fetch import redirects
 from crawler.fetch.accept import Accept
-from crawler.fetch.body import BodyReader, declared_length
+from crawler.fetch.body import BodyReader, Headers
 from crawler.fetch.cache import Answer, Cache, key_of
 from crawler.fetch.connector import Exchange
 from crawler.fetch.cookies import Jars, SuffixList
 from crawler.fetch.deadlines import Deadline, Limits, Watch
 from crawler.fetch.guard import Guard
-from crawler.fetch.headers import authorizations, own_headers, split_credentials, standing_headers
+from crawler.fetch.headers import SET_COOKIE, authorizations, own_headers, split_credentials, standing_headers
 from crawler.fetch.proxies import Proxies, is_proxy, without_password
 from crawler.fetch.session import Reply, Session, tls_context
 from crawler.fetch.spool import clear
 from crawler.fetch.translate import FetchFailed, failure_of
 from crawler.spider.travel import PLAIN, Details, Failure, Page, Redirect, Spool, Ticket, decode_details
-
-_WORTH_DRAINING = 64 * 1024
-"""Bytes of a redirect's body that cost less to read than a new connection does."""
 
 Result = Page | Redirect | Failure
 
@@ -89,11 +86,13 @@ class Fetcher:
             total=config.total_timeout,
             min_rate=config.min_rate,
         )
+        self._shrink = self._limits.shrink
         self._headers = standing_headers(config, contact)
         self._auth = authorizations(config.auth)
         self._proxies = Proxies(config.proxies)
         self._accept = Accept(config.accept)
-        self._bodies = BodyReader(config, spool)
+        # What is to be replayed must be kept whole, so the cache takes large bodies from memory.
+        self._bodies = BodyReader(config, spool if config.cache == "off" else None)
         self._insecure = frozenset(host.lower() for host in config.insecure_hosts)
         self._spool_folder = spool
         self._cache_folder = cache if config.cache != "off" else None
@@ -170,8 +169,11 @@ class Fetcher:
         if opened.jars is not None:
             opened.jars.store(details.session, ticket.url, known.headers, self._clock.now())
         away = redirects.follow(known.status, known.headers, ticket.url, details, self._config.max_redirects)
-        flags = ("cached",)
-        return away or Page(ticket.url, known.status, known.headers, known.body, 0.0, flags=flags, hops=details.hops)
+        if away is not None:
+            return away
+        if refused := self._refused(ticket, known.status, known.headers):
+            return Failure("content-type", refused, status=known.status)
+        return Page(ticket.url, known.status, known.headers, known.body, 0.0, ("cached",), details.hops)
 
     async def _fetch(
         self,
@@ -186,8 +188,9 @@ class Fetcher:
         deadline = Deadline(self._limits, monotonic(), asyncio.current_task(), details.timeout)
 
         def sent() -> None:
-            deadline.sent(monotonic())
-            watch.look(deadline)
+            deadline.sent(exchange.sent_at)
+            if self._shrink:
+                watch.look(deadline)
             on_sent()
 
         exchange = Exchange(ticket.host, sent)
@@ -198,7 +201,8 @@ class Fetcher:
             reply = await self._send(opened, exchange, ticket, details)
             began = monotonic()
             deadline.answered(began)
-            watch.look(deadline)
+            if self._shrink:
+                watch.look(deadline)
             return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, keep)
         except asyncio.CancelledError:
             if not deadline.took_back():
@@ -252,21 +256,19 @@ class Fetcher:
     ) -> Result:
         """Make of an answer what it is."""
         status, headers, url = reply.status, reply.raw_headers, ticket.url
-        if opened.jars is not None:
+        if opened.jars is not None and SET_COOKIE in reply.headers:
             opened.jars.store(details.session, url, headers, self._clock.now())
         away = redirects.follow(status, headers, url, details, self._config.max_redirects, elapsed)
-        if away is None and 200 <= status < 300 and ticket.id >= 0:
-            refused = self._accept.refused(url, headers)
-            if refused:
-                return Failure("content-type", refused, status=status, elapsed=elapsed)
+        if away is None and (refused := self._refused(ticket, status, headers)):
+            return Failure("content-type", refused, status=status, elapsed=elapsed)
         body: bytes | Spool = b""
         lost = False
-        if away is not None:
-            if (declared_length(headers) or 0) <= _WORTH_DRAINING and not reply.content.at_eof():
-                await reply.content.readany()
-        elif not reply.content.at_eof():
+        # A redirect's body is of no use. If it has not come with the head, its connection is closed: a new one costs
+        # less than a server that never ends its body.
+        if away is None and not reply.content.at_eof():
             body, lost = await self._bodies.read(reply, headers, deadline, opened.watch)
         if keep and opened.cache is not None and isinstance(body, bytes) and not lost:
+            opened.watch.leave(deadline)  # the site has done its part
             await opened.cache.put(keep, url, Answer(status, headers, body))
         if away is not None:
             return away
@@ -274,6 +276,10 @@ class Fetcher:
         if isinstance(body, Spool):
             return Page(url, status, headers, b"", elapsed, flags, details.hops, body)
         return Page(url, status, headers, body, elapsed, flags, details.hops)
+
+    def _refused(self, ticket: Ticket, status: int, headers: Headers) -> str:
+        """The content type of a success that no callback asked for; robots.txt and `self.fetch` take anything."""
+        return self._accept.refused(ticket.url, headers) if 200 <= status < 300 and ticket.id >= 0 else ""
 
     def statistics(self) -> FetchStatistics:
         opened = self._opened

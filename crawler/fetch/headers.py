@@ -10,12 +10,17 @@ from base64 import b64encode
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
+from multidict import istr
+
 from crawler.config import FetchConfig
 from crawler.errors import ConfigError
 from crawler.fetch.decoding import ACCEPTED
 from crawler.spider import url as urls
 from crawler.spider.travel import Details
 
+# For look-ups among an answer's headers: 60 ns with the right key, where a loop over them takes 1 µs.
+SET_COOKIE = istr("Set-Cookie")
+CONTENT_ENCODING = istr("Content-Encoding")
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 

@@ -5,7 +5,7 @@ Each override says why it is there. Measured on aiohttp 3.14.5, each with a test
 - An answer that arrives on an idle kept-alive connection was handed to the next request (20 of 20 runs). Such a
   connection is now closed as the bytes arrive, and one with unread bytes in the kernel is not taken again.
 - A reset could pass for the end of a body without a length. It is data loss now.
-- A body whose chunks are broken left its reader waiting for a time-out. It fails at once.
+- A body whose chunks are broken, or cut off just behind one, left its reader waiting for a time-out. It fails at once.
 - Bytes after the announced end of a body made the answer fail or succeed with their timing. They never matter now.
 - A head could be sent, or 1xx answers repeated, without end. Both are bounded.
 
@@ -22,6 +22,7 @@ from typing import Any
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.streams import StreamReader
 
 MOST_HEAD = 256 * 1024
 """Bytes of a response head, as in Chrome."""
@@ -108,6 +109,11 @@ class Protocol(ResponseHandler):
             if self._head_bytes > MOST_HEAD:
                 self._refuse("the head of the answer never ends")
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """A reader has made room. aiohttp runs the parser over no bytes at each read, paused or not: 5 µs a page."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def feed_data(self, data: Any, size: int = 0) -> None:
         """The parser has a head; 1xx ones are not final."""
         self._answers += 1
@@ -127,11 +133,9 @@ class Protocol(ResponseHandler):
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """An error in the frame of a body must reach who reads the body as well."""
         super().set_exception(exc, *cause)
-        payload = self._payload
-        if payload is not None and not payload.is_eof() and payload.exception() is None:
-            broken = ClientPayloadError(str(exc))
-            broken.__cause__ = exc
-            payload.set_exception(broken)
+        broken = ClientPayloadError(str(exc))
+        broken.__cause__ = exc
+        _break(self._payload, broken)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """A connection that breaks has not ended a body, although one without a length ends with its connection."""
@@ -140,9 +144,11 @@ class Protocol(ResponseHandler):
         if rest and self._exception is None:
             self._take(rest)
         payload = self._payload
-        if exc is not None and payload is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(ClientPayloadError(f"the connection broke: {exc}"))
+        if exc is not None:
+            _break(payload, ClientPayloadError(f"the connection broke: {exc}"))
         super().connection_lost(exc)
+        if payload is not None:
+            _break(payload, payload.exception())
 
     def close(self) -> None:
         """Close without ceremony: a server that answers no TLS farewell, or reads no body, held the socket open."""
@@ -159,6 +165,16 @@ class Protocol(ResponseHandler):
         poll = select.poll()
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
+
+
+def _break(payload: StreamReader | None, error: BaseException | None) -> None:
+    """End a body with an error, for a reader that waits and for one that was woken already, by the end of a chunk: it
+    would wait again without a look at the error. So whoever reads to the end must ask for `exception()` there.
+    """
+    if payload is not None and error is not None and not payload.is_eof():
+        if payload.exception() is None:
+            payload.set_exception(error)
+        payload.feed_eof()
 
 
 def _end_of_head(last_two: bytes, data: bytes) -> int:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiohttp import ClientRequest, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from aiohttp.connector import Connection
+from aiohttp.hdrs import HOST
+from multidict import CIMultiDict
 from yarl import URL
 
 from crawler.fetch.connector import Connector, Exchange, Resolver, current
@@ -30,7 +33,18 @@ _NO_TIMEOUT = ClientTimeout(total=None, connect=None, sock_connect=None, sock_re
 
 
 class _Request(ClientRequest):
-    """Says when the request has really been written."""
+    """Says when the request has really been written, and builds its headers in two steps instead of twenty."""
+
+    def update_headers(self, headers: Any) -> None:
+        """The session's headers and the request's own, merged already; Host first, as browsers have it."""
+        if HOST in headers:
+            super().update_headers(headers)
+        else:
+            self.headers = CIMultiDict({HOST: self.url.host_port_subcomponent or ""})
+            self.headers.extend(headers)
+
+    def update_auto_headers(self, skip_auto_headers: Any) -> None:
+        """There is nothing to add: Accept, Accept-Encoding and User-Agent stand in every request of ours."""
 
     async def send(self, conn: Connection) -> ClientResponse:
         reply = await super().send(conn)

@@ -7,10 +7,17 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from crawler.clock import SystemClock
+from crawler.config import FetchConfig
+from crawler.events import Bus
 from crawler.fetch import connector
 from crawler.fetch.connector import Exchange, Sockets
-from crawler.spider.travel import Failure, Page
+from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.redirects import follow
+from crawler.spider.travel import Details, Failure, Page, Redirect
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -71,6 +78,77 @@ async def test_no_way_of_writing_it_reaches_this_machine(wire: Any, fetchers: An
     assert isinstance(failure, Failure)
     assert failure.kind == "blocked-address"
     assert wire.connections == 0
+
+
+_SCHEMES = st.sampled_from(["http://", "HTTP://", "http:/", "http:\\\\", "//", "\\\\", "https://"])
+_USERS = st.sampled_from(["", "93.184.216.34@", "93.184.216.34:80@", "example.com%2f@", "a:b@c:d@", "%00@"])
+_HOSTS = st.sampled_from(
+    [
+        "127.0.0.1",
+        "127.1",
+        "127.0.0.1.",
+        "0",
+        "0.0.0.0",
+        "0x7f000001",
+        "0X7F.0.0.1",
+        "2130706433",
+        "017700000001",
+        "0177.0.0.01",
+        "127.000.000.001",
+        "%31%32%37.0.0.1",
+        "\uff11\uff12\uff17.0.0.1",  # full-width digits
+        "127。0。0。1",
+        "①②⑦.⓪.⓪.①",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "\uff4cocalhost",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+    ]
+)
+
+
+def test_no_location_reaches_a_blocked_address(ticket: Any) -> None:
+    """However it is written, nobody connects to this machine by a redirect."""
+    came: list[object] = []
+
+    async def start() -> tuple[asyncio.Server, Fetcher]:
+        server = await asyncio.start_server(lambda reader, writer: came.append(writer), ["127.0.0.1"], 0)
+        fetcher = Fetcher(
+            FetchConfig(connect_timeout=5),
+            contact="",
+            allowed_private=lambda host: False,
+            clock=SystemClock(),
+            bus=Bus(),
+        )
+        await fetcher.open()
+        return server, fetcher
+
+    with asyncio.Runner() as runner:
+        server, fetcher = runner.run(start())
+        port = server.sockets[0].getsockname()[1]
+
+        @settings(max_examples=200, deadline=None)
+        @given(_SCHEMES, _USERS, _HOSTS)
+        def holds(scheme: str, user: str, host: str) -> None:
+            location = f"{scheme}{user}{host}:{port}/".encode()
+            away = follow(302, ((b"Location", location),), "http://site.example/", Details(), 5)
+            if isinstance(away, Redirect) and "site.example" not in away.url:
+                failure = runner.run(fetcher.fetch(ticket(away.url), nothing))
+                assert isinstance(failure, Failure)
+                assert failure.kind in {"blocked-address", "dns"}, (location, failure)
+
+        try:
+            holds()
+        finally:
+            server.close()
+            runner.run(fetcher.close())
+    assert came == []
 
 
 async def test_a_name_that_moves_into_a_private_network_is_blocked(

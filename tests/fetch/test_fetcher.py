@@ -7,6 +7,7 @@ import contextlib
 import gzip
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -159,6 +160,29 @@ async def test_a_private_address_that_no_start_url_names_is_not_connected_to(
     assert isinstance(failure, Failure)
     assert failure.kind == "blocked-address"
     assert wire.connections == 0
+
+
+async def test_content_that_no_callback_asked_for_is_not_read(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n", then="wait")
+    failure = await (await fetchers()).fetch(ticket(url), nothing)
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.detail, failure.status) == ("content-type", "video/mp4", 200)
+
+
+async def test_content_of_any_type_is_read_where_it_was_asked_for(wire: Any, fetchers: Any, ticket: Any) -> None:
+    answer = b"HTTP/1.1 %d X\r\nContent-Type: video/mp4\r\nContent-Length: 2\r\n\r\nok"
+    asks, asks_not = await fetchers(accept=["video/*"]), await fetchers()
+    assert isinstance(await asks.fetch(ticket(await wire.answers(answer % 200)), nothing), Page)
+    assert isinstance(await asks_not.fetch(ticket(await wire.answers(answer % 404)), nothing), Page)
+    robots = msgspec.structs.replace(ticket(await wire.answers(answer % 200)), id=-1)
+    assert isinstance(await asks_not.fetch(robots, nothing), Page)
+
+
+async def test_a_redirect_whose_body_never_ends_is_a_redirect(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await wire.answers(b"HTTP/1.1 302 X\r\nLocation: /b\r\nContent-Length: 9\r\n\r\nx", then="wait")
+    fetcher = await fetchers()
+    assert isinstance(await fetcher.fetch(ticket(url), nothing), Redirect)
+    assert fetcher.statistics().idle_connections == 0
 
 
 @pytest.mark.parametrize(
@@ -337,9 +361,11 @@ def test_no_bytes_of_a_server_end_in_an_exception_or_hold_anything(ticket: Any) 
             held = fetcher.statistics()
             assert (held.in_flight, held.bytes_in_flight) == (0, 0)
 
-        holds()
-        server.close()
-        runner.run(fetcher.close())
+        try:
+            holds()
+        finally:
+            server.close()
+            runner.run(fetcher.close())
         assert fetcher.statistics().connections == 0
 
 

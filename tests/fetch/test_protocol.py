@@ -166,6 +166,29 @@ async def test_a_broken_chunk_fails_at_once(wire: Any, fetchers: Any, ticket: An
     assert kind_of(await (await fetchers()).fetch(ticket(url), nothing)) == "protocol"
 
 
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [
+        (b"2\r\nok\r\n\r\n", "protocol"),  # the end of a chunk and the error in one read
+        (b"2\r\nok\r\n", "data-loss"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+async def test_a_body_that_breaks_just_behind_a_chunk_keeps_nobody_waiting(
+    wire: Any, fetchers: Any, ticket: Any, sent: bytes, kind: str, size: int
+) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.head(reader)
+        whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + sent
+        for at in range(0, len(whole), size):
+            writer.write(whole[at : at + size])
+            await writer.drain()
+            await settle(3)
+
+    url = await wire.serve(handler)
+    assert kind_of(await (await fetchers()).fetch(ticket(url), nothing)) == kind
+
+
 @pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize(
     "sent",
