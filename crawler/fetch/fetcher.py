@@ -265,7 +265,7 @@ class Fetcher:
         lost = False
         # A redirect's body is of no use. If it has not come with the head, its connection is closed: a new one costs
         # less than a server that never ends its body.
-        if away is None and not reply.content.at_eof():
+        if away is None and not (reply.content.at_eof() and reply.content.exception() is None):
             body, lost = await self._bodies.read(reply, headers, deadline, opened.watch)
         if keep and opened.cache is not None and isinstance(body, bytes) and not lost:
             opened.watch.leave(deadline)  # the site has done its part

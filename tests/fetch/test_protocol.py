@@ -170,10 +170,12 @@ async def test_a_broken_chunk_fails_at_once(wire: Any, fetchers: Any, ticket: An
     ("sent", "kind"),
     [
         (b"2\r\nok\r\n\r\n", "protocol"),  # the end of a chunk and the error in one read
+        (b"zz\r\n", "protocol"),  # nothing but an error
+        (b"", "data-loss"),
         (b"2\r\nok\r\n", "data-loss"),
     ],
 )
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 1000])
 async def test_a_body_that_breaks_just_behind_a_chunk_keeps_nobody_waiting(
     wire: Any, fetchers: Any, ticket: Any, sent: bytes, kind: str, size: int
 ) -> None:
