@@ -38,6 +38,7 @@ STOREYS: dict[str, int] = {
     "jobs": 4,
     "app": 5,
     "cli": 6,
+    "__main__": 7,
 }
 
 DOORS: dict[str, tuple[str, ...]] = {

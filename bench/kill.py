@@ -1,0 +1,167 @@
+"""Kill a crawl N times at random moments, type the same command again each time, and compare with an undisturbed run.
+
+    python bench/kill.py 25            SIGKILL, the default
+    python bench/kill.py 10 --signal TERM
+
+Every run is the real program, `crawler crawl`, in a process of its own. What is compared: the multiset of items, the
+count of pages, the law of conservation. The site is generated: pages that link to each other, redirects, pages that
+fail for a while, dead links, and items that name their page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from aiohttp import web
+
+PAGES = 1500
+SPIDER = """
+from crawler import Request, Spider
+
+
+class Maze(Spider):
+    name = "maze"
+    root: str
+    allowed_domains = None
+    settings = {"politeness.delay": 0, "fetch.retries": 5, "politeness.per_host": 8}
+
+    async def start(self):
+        for n in range(5):
+            yield Request(f"{self.root}/page/{n}")
+
+    def parse(self, response):
+        self.stats.add("parsed")
+        for n in range(int(response.url.rsplit("/", 1)[1]) % 4):
+            yield {"page": response.url, "n": n}
+        yield from response.follow_all(css="a")
+"""
+
+
+class Maze:
+    """The site, and what it was asked for."""
+
+    def __init__(self, seed: int) -> None:
+        random_ = random.Random(seed)
+        self.links = {n: [random_.randrange(PAGES) for _ in range(8)] + [n + 1] for n in range(PAGES)}
+        self.asked: Counter[str] = Counter()
+
+    async def serve(self) -> str:
+        app = web.Application()
+        app.router.add_get("/{kind}/{n}", self._page)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def _page(self, request: web.Request) -> web.Response:
+        kind, n = request.match_info["kind"], int(request.match_info["n"])
+        self.asked[request.path] += 1
+        if kind == "moved":
+            raise web.HTTPMovedPermanently(f"/page/{n}")
+        if n not in self.links or n % 97 == 13:
+            return web.Response(status=404)
+        if n % 151 == 7 and self.asked[request.path] % 2:
+            return web.Response(status=500)
+        kinds = ("page", "page", "page", "moved")
+        anchors = "".join(f'<a href="/{kinds[(n + m) % 4]}/{m}">{m}</a>' for m in self.links[n])
+        return web.Response(text=f"<title>{n}</title>{anchors}", content_type="text/html")
+
+
+async def crawl(project: Path, url: str, kill_after: float | None, number: signal.Signals) -> int:
+    """Run the command in the project; kill it after so many seconds. Returns its exit code."""
+    command = [sys.executable, "-m", "crawler", "crawl", "maze", "-a", f"root={url}", "-q", "-o", "items.jsonl"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=project, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(kill_after):
+            _, errors = await process.communicate()
+    except TimeoutError:
+        process.send_signal(number)
+        _, errors = await process.communicate()
+    if process.returncode not in (0, -number, 128 + number):
+        raise SystemExit(f"the crawl ended with {process.returncode}:\n{errors.decode()}")
+    return process.returncode
+
+
+def new_project(folder: Path) -> Path:
+    (folder / "spiders").mkdir(parents=True)
+    (folder / "spiders" / "maze.py").write_text(SPIDER)
+    (folder / "config.toml").write_text("")
+    return folder
+
+
+def items(project: Path) -> Counter[str]:
+    """Every line must parse; the multiset of them."""
+    lines = (project / "items.jsonl").read_text().splitlines()
+    return Counter(json.dumps(json.loads(line), sort_keys=True) for line in lines)
+
+
+def verify(project: Path) -> str:
+    command = [sys.executable, "-m", "crawler", "jobs", "verify", "maze"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the job is not sound: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+async def run(kills: int, number: signal.Signals, seed: int) -> str:
+    """Returns one line of what was seen. Raises SystemExit if the killed run differs from the undisturbed one."""
+    random_ = random.Random(seed)
+    maze = Maze(seed)
+    url = await maze.serve()
+    with tempfile.TemporaryDirectory() as temporary:
+        whole, torn = (new_project(Path(temporary) / name) for name in ("whole", "torn"))
+        begun = time.monotonic()
+        await crawl(whole, url, None, number)
+        length = time.monotonic() - begun
+        done = 0
+        while done < kills:
+            # Some right at the beginning, most anywhere within what one run takes.
+            after = random_.choice([0.15, 0.4]) if random_.random() < 0.2 else random_.uniform(0.3, 0.3 + length / 4)
+            if await asyncio.to_thread(is_finished, torn) or await crawl(torn, url, after, number) == 0:
+                break
+            done += 1
+        if not is_finished(torn):
+            await crawl(torn, url, None, number)
+        expected, seen = items(whole), items(torn)
+        if seen != expected:
+            lost, twice = expected - seen, seen - expected
+            raise SystemExit(f"{lost.total()} items lost, {twice.total()} too many, after {done} kills (seed {seed})")
+        return f"{done} × {number.name}: {seen.total()} items, each as often as undisturbed; {verify(torn)}"
+
+
+def is_finished(project: Path) -> bool:
+    return any(project.glob(".crawler/maze/*/end.json"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kills", type=int, nargs="?", default=25)
+    parser.add_argument("--signal", default="KILL", choices=["KILL", "TERM", "INT"])
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    given = parser.parse_args()
+    number = signal.Signals[f"SIG{given.signal}"]
+    left, seed = given.kills, given.seed
+    while left > 0:  # one crawl bears only so many kills before it is finished
+        line = asyncio.run(run(left, number, seed))
+        print(f"seed {seed}: {line}")
+        left -= max(1, int(line.split(" ", 1)[0]))
+        seed += 1
+
+
+if __name__ == "__main__":
+    main()
