@@ -141,7 +141,7 @@ async def run(kills: int, number: signal.Signals, seed: int) -> str:
         if seen != expected:
             lost, twice = expected - seen, seen - expected
             raise SystemExit(f"{lost.total()} items lost, {twice.total()} too many, after {done} kills (seed {seed})")
-        return f"{done} × {number.name}: {seen.total()} items, each as often as undisturbed; {verify(torn)}"
+        return f"{done} x {number.name}: {seen.total()} items, each as often as undisturbed; {verify(torn)}"
 
 
 def is_finished(project: Path) -> bool:

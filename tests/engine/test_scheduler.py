@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -349,7 +350,7 @@ def test_for_any_interleaving_gap_and_concurrency_are_exact_at_the_send(
                 await rig.clock.advance(max(0.0, (rig.clock.next_timer or rig.clock.now() + 1) - rig.clock.now()))
         assert rig.frontier.statistics().done == total
         for sends in web.sends.values():
-            gaps = [later - earlier for earlier, later in zip(sends, sends[1:], strict=False)]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(sends)]
             assert all(gap >= delay - 1e-6 for gap in gaps)
         assert all(most <= per_host for most in web.most.values())
 
