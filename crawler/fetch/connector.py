@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from aiohttp import TCPConnector
-from aiohttp.abc import ResolveResult
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.resolver import AsyncResolver
@@ -65,7 +65,7 @@ current: ContextVar[Exchange] = ContextVar("exchange")
 class Connector(TCPConnector):
     """Connections under the guard, with a bounded number of idle ones, whose sockets can be waited for."""
 
-    def __init__(self, guard: Guard, tls: ssl.SSLContext, resolver: AsyncResolver) -> None:
+    def __init__(self, guard: Guard, tls: ssl.SSLContext, resolver: Resolver) -> None:
         super().__init__(
             limit=0,
             ssl=tls,
@@ -161,11 +161,33 @@ class Sockets:
         return len(self._open)
 
 
-class Resolver(AsyncResolver):
-    """c-ares with its own channel, so that closing it ends its thread."""
+class Resolver(AbstractResolver):
+    """c-ares, with a channel and a thread of its own, made for the first name that has to be asked for.
+
+    `localhost` and what is below it are this machine, and no name server is asked (RFC 6761 section 6.3).
+    """
 
     def __init__(self) -> None:
-        super().__init__(tries=2, timeout=5.0)  # of a query; fetch.connect_timeout bounds the whole
+        self._inner: AsyncResolver | None = None
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Addresses of a name. Raises OSError if there are none."""
+        name = host.rstrip(".").lower()
+        if name == "localhost" or name.endswith(".localhost"):
+            return [_local(host, port, socket.AF_INET, "127.0.0.1"), _local(host, port, socket.AF_INET6, "::1")]
+        if self._inner is None:
+            # tries and seconds of one query; fetch.connect_timeout bounds the whole
+            self._inner = AsyncResolver(tries=2, timeout=5.0)
+        return await self._inner.resolve(host, port, family)
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """Give the channel up. pycares destroys it in a thread of its own, within milliseconds."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            await inner._resolver.close()  # noqa: SLF001  AsyncResolver.close only cancels, and leaves the channel
+
+
+def _local(host: str, port: int, family: socket.AddressFamily, address: str) -> ResolveResult:
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)

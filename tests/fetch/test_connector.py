@@ -14,7 +14,7 @@ from crawler.clock import SystemClock
 from crawler.config import FetchConfig
 from crawler.events import Bus
 from crawler.fetch import connector
-from crawler.fetch.connector import Exchange, Sockets
+from crawler.fetch.connector import Exchange, Resolver, Sockets
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.redirects import follow
 from crawler.spider.travel import Details, Failure, Page, Redirect
@@ -149,6 +149,23 @@ def test_no_location_reaches_a_blocked_address(ticket: Any) -> None:
             server.close()
             runner.run(fetcher.close())
     assert came == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost.", "app.localhost"])
+async def test_localhost_is_this_machine_and_nobody_is_asked(host: str) -> None:
+    resolver = Resolver()
+    found = await resolver.resolve(host, 8000)
+    assert [(result["host"], result["port"]) for result in found] == [("127.0.0.1", 8000), ("::1", 8000)]
+    assert resolver._inner is None
+    await resolver.close()
+
+
+async def test_a_name_that_cannot_be_resolved_is_a_failure_of_dns(fetchers: Any, ticket: Any) -> None:
+    fetcher = await fetchers()
+    for name in ("nowhere.invalid", "a" * 63 + "." + "b" * 63 + ".invalid", "under_score.invalid"):
+        failure = await fetcher.fetch(ticket(f"http://{name}/"), nothing)
+        assert isinstance(failure, Failure)
+        assert failure.kind == "dns"
 
 
 async def test_a_name_that_moves_into_a_private_network_is_blocked(

@@ -6,6 +6,7 @@ python crawling.py CA_FILE < URLS_AS_JSON     prints one line of JSON
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -64,8 +65,19 @@ async def crawl(ca_file: str) -> tuple[Any, list[float], list[float]]:
     return result, sorted(lags), sorted(busy)
 
 
+def open_files() -> set[str]:
+    """What this process has open, by number and kind; the listing itself apart."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = str(entry.readlink())
+            if not target.startswith("/proc/"):
+                found.add(f"{entry.name} {target}")
+    return found
+
+
 def main() -> None:
-    before = set(Path("/proc/self/fd").iterdir())
+    before = open_files()
     started = time.monotonic()
     with asyncio.Runner() as runner:
         result, lags, busy = runner.run(crawl(sys.argv[1]))
@@ -84,7 +96,7 @@ def main() -> None:
                 "lag_p99_ms": round(lags[len(lags) * 99 // 100] * 1000),
                 "busy_p99_ms": round(busy[len(busy) * 99 // 100] * 1000),
                 "tasks": tasks,
-                "descriptors": len(set(Path("/proc/self/fd").iterdir()) - before),
+                "descriptors": sorted(open_files() - before),
                 "children": children,
             }
         )
