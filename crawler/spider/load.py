@@ -54,8 +54,15 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def find_spiders(folders: Sequence[Path]) -> list[Listed]:
-    """All spiders below the folders, by name; a file that cannot be loaded is listed with its error instead."""
-    found = [one for file in _spider_files(folders) for one in _list_file(file)]
+    """All spiders below the folders, by name; a file that cannot be loaded is listed with its error instead.
+
+    A name in an earlier folder hides the same name in a later one, as on a search path.
+    """
+    found: list[Listed] = []
+    for folder in folders:
+        hidden = {one.name for one in found if not one.error}
+        listed = [one for file in _spider_files([folder]) for one in _list_file(file)]
+        found += [one for one in listed if one.error or one.name not in hidden]
     return sorted(found, key=lambda one: (one.name, str(one.file)))
 
 
@@ -96,20 +103,20 @@ def _load_from_file(file: Path, wanted: str) -> type[Spider]:
 
 
 def _load_by_name(name: str, folders: Sequence[Path]) -> type[Spider]:
-    """Files that spell the name are loaded first, so that one broken file does not stand in every other one's way."""
-    files = list(_spider_files(folders))
-    spelling = [file for file in files if _spells(file, name)]
-    found = [one for file in spelling for one in _list_file(file)]
-    matching = [one for one in found if one.name == name]
-    if not matching:
-        rest = [file for file in files if file not in set(spelling)]
-        found += [one for file in rest for one in _list_file(file)]
-        matching = [one for one in found if one.name == name]
-    if len(matching) > 1:
-        raise SpiderError(f"two spiders are named '{name}': {' and '.join(str(one) for one in matching)}")
-    if matching:
-        assert matching[0].cls is not None  # noqa: S101  only errors have none, and they have no name
-        return matching[0].cls
+    """The first folder that has the name wins. Files that spell it are loaded first: so one broken file does not stand
+    in every other one's way."""
+    files = {folder: list(_spider_files([folder])) for folder in folders}
+    found: list[Listed] = []
+    for spelling in (True, False):
+        for folder in folders:
+            listed = [one for file in files[folder] if _spells(file, name) is spelling for one in _list_file(file)]
+            matching = [one for one in listed if one.name == name]
+            if len(matching) > 1:
+                raise SpiderError(f"two spiders are named '{name}': {' and '.join(str(one) for one in matching)}")
+            if matching:
+                assert matching[0].cls is not None  # noqa: S101  only errors have none, and they have no name
+                return matching[0].cls
+            found += listed
     raise SpiderError(_unknown(name, found, folders))
 
 
