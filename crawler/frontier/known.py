@@ -11,6 +11,7 @@ once in the store and comes back, so the links that every page repeats stay.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 
 class Known:
@@ -26,6 +27,8 @@ class Known:
     def missing(self, keys: Sequence[bytes]) -> list[tuple[int, bytes]]:
         """The keys that are not here, each with its index."""
         young, old = self._young, self._old
+        if young.issuperset(keys):  # the usual page of a site that is known: one call
+            return []
         return [(n, key) for n, key in enumerate(keys) if key not in young and key not in old]
 
     def __contains__(self, key: bytes) -> bool:
@@ -36,9 +39,10 @@ class Known:
         self._young.update(keys)
         if len(self._young) < self._half:
             return
-        if self._old:
+        if self._old or len(self._young) > 2 * self._half:
             self.complete = False
-        self._old = self._young
+        # A group may be larger than the cache: of that, half a cache is kept.
+        self._old = self._young if len(self._young) <= 2 * self._half else set(islice(self._young, self._half))
         self._young = set()
 
     def __len__(self) -> int:

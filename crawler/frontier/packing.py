@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -33,6 +34,9 @@ SPAN = 20
 FRESH_RANGE = b"\0" * 6
 RETRY_RANGE = b"\0" * 5 + b"\1"
 BEYOND = b"\xff" * 6
+
+_pack_place = struct.Struct(f">{HOST}sHIIHI").pack
+_LOW = 0xFFFFFFFF
 
 CELL_TAIL = 2
 _encode_row = msgspec.msgpack.Encoder().encode
@@ -89,8 +93,9 @@ def whole_ms(at: float) -> float:
 
 
 def place(host: bytes, at: float, rank: int, number: int) -> bytes:
-    rank += UTMOST  # so that it is never negative
-    return host + round(at * 1000).to_bytes(6, "big") + rank.to_bytes(4, "big") + number.to_bytes(6, "big")
+    ms = round(at * 1000) if at else 0
+    # The rank is moved so that it is never negative; 48-bit numbers are packed as 16 and 32 bits.
+    return _pack_place(host, ms >> 32, ms & _LOW, rank + UTMOST, number >> 32, number & _LOW)
 
 
 def place_of(host: bytes, entry: Entry) -> bytes:

@@ -45,6 +45,8 @@ WINDOW = 16
 """Rows read at once for a host; one read costs 30 µs and a change of threads."""
 WAL_LIMIT = 16 * 1024 * 1024
 """Bytes of WAL after which it is copied back; beyond that reads slow down and the disk fills."""
+PATIENCE = 5.0
+"""Seconds to wait for somebody who holds the file, such as `crawler jobs` at its start."""
 REOPEN = 1000
 """Failed rows put back in one act."""
 
@@ -331,7 +333,10 @@ class SqliteFrontier:
     def _finish_copy(self) -> asyncio.Future[int]:
         def truncate() -> int:
             if self._db is not None:
+                # A reader that is in the way is not waited for: the next copy will do.
+                self._db.execute("PRAGMA busy_timeout = 0")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
             return wal_size(self._path)
 
         return self._ask(truncate)
@@ -342,7 +347,7 @@ class SqliteFrontier:
 
 def connect(path: Path, *, power: bool) -> sqlite3.Connection:
     """Open the file, or create it; refuse what is not ours or newer than this program."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
