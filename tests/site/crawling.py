@@ -51,7 +51,7 @@ async def crawl(ca_file: str) -> tuple[Any, list[float], list[float]]:
         "fetch.connect_timeout": 2,
         "fetch.first_byte_timeout": 2,
         "fetch.idle_timeout": 2,
-        "fetch.total_timeout": 6,
+        "fetch.total_timeout": 15,
         "fetch.ca_file": ca_file,
         "politeness.robots": False,
         "politeness.delay": 0,
