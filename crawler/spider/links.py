@@ -71,7 +71,12 @@ class LinkExtractor:
         """The links of a page that are wanted, in the order of the document."""
         found = links_of(response, self._tags, self._attrs, within=self._restrict_css)
         wanted = [link for link in found if self._wants_url(link.url) and _accepts(self._text, link.text)]
-        return list({link.url: link for link in reversed(wanted)}.values())[::-1] if self._unique else wanted
+        if not self._unique:
+            return wanted
+        first: dict[str, Link] = {}
+        for link in wanted:
+            first.setdefault(link.url, link)
+        return list(first.values())
 
     def matches(self, url: str) -> bool:
         """Whether an absolute URL would be wanted for itself, wherever it stands."""
