@@ -110,25 +110,25 @@ class Journey:
         self.stop: str | None = None
         """Why the spider asked to stop, if it did."""
 
-    # 1. A worker takes a ticket; one of `crawl.concurrency`.
+    # 1. A worker takes a ticket. There are as many as there are slots; see `slots.py`.
 
     async def worker(self) -> None:
         while True:
-            self._scheduler.worker_idle()
             ticket, refusal = await self._scheduler.queue.get()
-            if refusal is not None:
-                await self._refuse(ticket, refusal)
-                continue
-            if ticket.id < 0:
-                await (self._visits.serve(ticket) if self._visits.expects(ticket) else self._fetch_robots(ticket))
-                continue
-            if self._has_hook:
-                hooked = await self._ask_hook(ticket)
-                if hooked is None:
-                    self._scheduler.abandoned(ticket)
-                    continue
-                ticket = hooked
+            await self._serve(ticket, refusal)
+            self._scheduler.done(ticket)
+
+    async def _serve(self, ticket: Ticket, refusal: Outcome | None) -> None:
+        if refusal is not None:
+            await self._refuse(ticket, refusal)
+        elif ticket.id < 0:
+            await (self._visits.serve(ticket) if self._visits.expects(ticket) else self._fetch_robots(ticket))
+        elif not self._has_hook:
             await self._fetch(ticket)
+        elif (hooked := await self._ask_hook(ticket)) is not None:
+            await self._fetch(hooked)
+        else:
+            self._scheduler.abandoned(ticket)
 
     async def _refuse(self, ticket: Ticket, refusal: Outcome) -> None:
         """It must not be asked for: robots.txt forbids it, or could not be had for too long."""

@@ -88,6 +88,8 @@ class Engine:
         self._tally = Tally(config.crawl)
         # All mutable state of the end: why intake stopped, and the two moments that somebody waits for.
         self._reason: str | None = None
+        self._resumable = True
+        self._violations: tuple[str, ...] = ()
         self._turning = asyncio.Event()
         self._ended = asyncio.Event()
         self._started = clock.now()
@@ -137,6 +139,7 @@ class Engine:
                     await self._work(self._pool)
                 except BaseExceptionGroup as group:
                     raise _first(group) from group
+            self._check()
         summary = self.summary()
         self._bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
@@ -150,6 +153,12 @@ class Engine:
             self._tally.resume(known.done, known.items, errors)
         self._seeds.resume()
         self._scheduler.resume(known.idle_hosts)
+
+    def _check(self) -> None:
+        """The law of conservation, as far as it costs nothing; `crawler jobs verify` reads everything."""
+        self._violations = tuple(self._frontier.check())
+        for violation in self._violations:
+            log.error("the counts do not balance: %s; this is a bug in crawler, please report it", violation)
 
     @contextlib.asynccontextmanager
     async def _opened_spider(self) -> AsyncIterator[None]:
@@ -186,12 +195,14 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._start(pool, tasks)
-                self._look_for_end()  # a job may have been killed after its last commit
+                self._look_for_limit()  # a job may have been killed after its last commit
+                self._look_for_end()
                 await self._until_ended()
                 raise _Ended
         except* _Ended:
             pass
         finally:
+            self._scheduler.slots.close()
             if deadline is not None:
                 deadline.cancel()
 
@@ -222,7 +233,7 @@ class Engine:
         tasks.create_task(journey.parsed(), name="parsed")
         tasks.create_task(self._seeds.store(), name="seeds to frontier")
         tasks.create_task(self._read_seeds(), name="start()")
-        for number in range(self._config.crawl.concurrency):
+        for number in range(self._scheduler.slots.most):
             tasks.create_task(journey.worker(), name=f"worker {number:02}")
 
     async def _visit(self, request: Request) -> Response:
@@ -237,16 +248,20 @@ class Engine:
             raise
         except Exception as error:  # noqa: BLE001  user code: what it had yielded before is still fetched
             self._note_user_error("start", error)
-            self.stop("start() failed")
+            self.stop("start() failed", resumable=True)
         if self._seeds.stopped is not None:
             self.stop(self._seeds.stopped)
 
     # ---- the end -----------------------------------------------------------------------------------------------
 
-    def stop(self, reason: str) -> None:
-        """Take in nothing more, finish what is under way within `crawl.grace`, then end. Later reasons are ignored."""
+    def stop(self, reason: str, *, resumable: bool = False) -> None:
+        """Take in nothing more, finish what is under way within `crawl.grace`, then end. Later reasons are ignored.
+
+        resumable: the same job can go on later; it was not meant to end here.
+        """
         if self._reason is None:
             self._reason = reason
+            self._resumable = resumable
             self._pressure.hold("stopping")
             self._turning.set()
             self._look_for_end()
@@ -268,17 +283,21 @@ class Engine:
                 self._ended.set()
         elif self._seeds.finished and self._frontier.statistics().unfinished == 0:
             self._reason = "finished"
+            self._resumable = False
             self._ended.set()
             self._turning.set()
+
+    def _look_for_limit(self) -> None:
+        reason = self._tally.limit_reached() or (self._journey.stop if self._journey else None)
+        if reason is not None:
+            self.stop(reason)
 
     def _committed(self, finished: Sequence[Finished], committed: Committed) -> None:
         """A group is durable: close its tickets, wake what it made possible, and see whether this was the end."""
         self._tally.open -= len(finished)
         self._scheduler.committed([one.ticket for one in finished], committed.due, committed.idle_hosts)
         self._seeds.look()
-        reason = self._tally.limit_reached() or (self._journey.stop if self._journey else None)
-        if reason is not None:
-            self.stop(reason)
+        self._look_for_limit()
         self._scheduler.wake()
         self._look_for_end()
 
@@ -310,6 +329,9 @@ class Engine:
             statuses={str(status): n for status, n in sorted(self._tally.statuses.items())},
             dropped_items=self._dropped_items(known),
             counters=dict(known.counters),
+            earlier_pages=self._tally.earlier_pages,
+            resumable=self._resumable,
+            violations=self._violations,
         )
 
     def _dropped_items(self, known: FrontierStatistics) -> dict[str, int]:
@@ -334,6 +356,7 @@ class Engine:
             queued=known.unfinished - self._tally.open,
             hosts=at_hosts.lanes + at_hosts.waiting_hosts,
             held=tuple(at_hosts.held),
+            earlier_pages=self._tally.earlier_pages,
         )
 
 

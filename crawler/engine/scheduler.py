@@ -23,6 +23,7 @@ from crawler.engine.lane import Lane
 from crawler.engine.lanes import Lanes
 from crawler.engine.pressure import Pressure
 from crawler.engine.quarantine import Quarantine
+from crawler.engine.slots import Slots
 from crawler.engine.tally import Tally
 from crawler.frontier.base import Frontier
 from crawler.kinds import Drop
@@ -33,6 +34,10 @@ from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
 Entry = tuple[float, int, Lane]
 HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
+
+
+PROBATION_SHARE = 10
+"""Hosts that hang get at most one slot in so many: their time-outs must not be what the crawl waits for."""
 
 
 class SchedulerStatistics(msgspec.Struct, frozen=True):
@@ -59,7 +64,8 @@ class Scheduler:
         tally: Tally,
         named: Callable[[str], None],
     ) -> None:
-        self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=workers)
+        self.slots = Slots(workers, clock)
+        self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=self.slots.most)
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
@@ -69,7 +75,7 @@ class Scheduler:
         self._tally = tally
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
         self._limiter = AsyncLimiter(1, 1 / config.max_rate) if config.max_rate else None
-        self._idle_workers = asyncio.Semaphore(0)
+        self._most_doubtful = max(1, workers // PROBATION_SHARE)
         # All mutable state beside the lanes: the heap of those that wait for a time, and what robots.txt files say.
         self._heap: list[Entry] = []
         self._guest_heap: list[Entry] = []
@@ -77,16 +83,22 @@ class Scheduler:
         self._robots: dict[str, robots.Robots] = {}
         self._robots_serial = 0
         self._quarantine = Quarantine({})
+        self._doubtful: set[int] = set()
+        """Tickets under way to hosts on probation."""
+        self._parked: dict[Lane, None] = {}
+        """Lanes on probation whose time has come, and that wait until another one of them has been served."""
         self._changed = asyncio.Event()
         pressure.on_free(self.wake)
 
     async def run(self) -> None:
         """Hand out one ticket after another, each as soon as a worker, the crawl's rate and a host allow it."""
         while True:
-            await self._idle_workers.acquire()
+            await self.slots.acquire()
             if self._limiter is not None:
                 await self._limiter.acquire()
-            self.queue.put_nowait(await self._next())
+            handed = await self._next()
+            self.slots.use(handed[0].id)
+            self.queue.put_nowait(handed)
 
     # ---- what workers and the committer tell -----------------------------------------------------------------
 
@@ -95,9 +107,9 @@ class Scheduler:
         self._quarantine = Quarantine(self._frontier.suspects)
         self.lanes.waiting(idle_hosts)
 
-    def worker_idle(self) -> None:
-        """A worker waits for a ticket."""
-        self._idle_workers.release()
+    def done(self, ticket: Ticket) -> None:
+        """The worker has handed the ticket over: its slot is free."""
+        self.slots.free(ticket.id)
 
     def sent(self, ticket: Ticket) -> None:
         """The request has really been written: the host's delay counts from now."""
@@ -130,6 +142,13 @@ class Scheduler:
         lane.fetching -= 1
         if lane.sending == ticket.id:
             lane.sending = 0
+        self.slots.arrived(ticket.id)
+        if ticket.id in self._doubtful:
+            self._doubtful.discard(ticket.id)
+            if self._parked:
+                parked = next(iter(self._parked))
+                del self._parked[parked]
+                self._arrange(parked)
         return lane
 
     def robots_fetched(self, ticket: Ticket, known: robots.Robots) -> None:
@@ -187,6 +206,9 @@ class Scheduler:
                 lane = self._pop_due(self._heap, now)
                 if lane is None:
                     self.lanes.grow()
+                elif lane.state.hangs and len(self._doubtful) >= self._most_doubtful:
+                    self._parked[lane] = None
+                    continue
             if lane is None:
                 await self._wait(None if held else self._heap)
             elif (taken := self._take(lane, now)) is not None:
@@ -245,10 +267,16 @@ class Scheduler:
                 self._arrange(lane)
                 return ticket, Failed("poison", "the process died twice while only this page was under way")
         self._open(lane)
-        lane.fetching += 1
-        lane.sending = ticket.id
+        self._begin(lane, ticket)
         self.lanes.read_ahead(lane)
         return ticket, None
+
+    def _begin(self, lane: Lane, ticket: Ticket) -> None:
+        """A request to this host is under way."""
+        lane.fetching += 1
+        lane.sending = ticket.id
+        if lane.state.hangs:
+            self._doubtful.add(ticket.id)
 
     def _open(self, lane: Lane) -> None:
         """The lane's first ticket is out of the frontier's hands until its outcome is committed; a guest is no row."""
@@ -262,10 +290,10 @@ class Scheduler:
     def _ask_robots(self, lane: Lane, ticket: Ticket) -> Ticket:
         """A ticket for robots.txt in this host's turn; nobody else waits for it."""
         lane.robots_asked = urls.origin(ticket.url)
-        lane.fetching += 1
         self._robots_serial -= 1
-        lane.sending = self._robots_serial
-        return Ticket(id=self._robots_serial, key=b"", host=ticket.host, url=robots.location(ticket.url))
+        asked = Ticket(id=self._robots_serial, key=b"", host=ticket.host, url=robots.location(ticket.url))
+        self._begin(lane, asked)
+        return asked
 
     def _arrange(self, lane: Lane) -> None:
         """Put the lane where its state says: on the heap at its time, off it, or back to the frontier."""

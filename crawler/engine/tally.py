@@ -15,6 +15,8 @@ class Tally:
         self._max_items = config.max_items
         self.open = 0
         self.pages = 0
+        self.earlier_pages = 0
+        """Of those: done by an earlier process."""
         self.items = 0
         self.fetched = 0
         self.bytes = 0
@@ -27,6 +29,7 @@ class Tally:
     def resume(self, pages: int, items: int, spider_errors: int) -> None:
         """Count on from what an earlier process has done."""
         self.pages, self.items, self.spider_errors = pages, items, spider_errors
+        self.earlier_pages = pages
         self.seeds_done = min(1, pages)
 
     def may_start(self) -> bool:

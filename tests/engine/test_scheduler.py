@@ -50,14 +50,13 @@ class Rig:
     async def running(self) -> AsyncIterator[None]:
         await self.frontier.open()
         tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self.scheduler.lanes.refill())]
-        for _ in range(self.workers):
-            self.scheduler.worker_idle()
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            self.scheduler.slots.close()
             await self.frontier.close()
             for task in tasks:
                 if not task.cancelled():
@@ -77,13 +76,13 @@ class Rig:
                 tickets.append(ticket)
             else:
                 self.settled.append((ticket, refusal))
-                self.scheduler.worker_idle()
+                self.scheduler.done(ticket)
         return tickets
 
     async def finish(self, ticket: Ticket, outcome: Outcome | None = None, *, elapsed: float = 0.0) -> None:
         """The request was sent and answered, and its outcome is durable; the worker is idle again."""
         self.scheduler.answered(ticket, 200, elapsed, None)
-        self.scheduler.worker_idle()
+        self.scheduler.done(ticket)
         await self.commit(ticket, outcome or Done())
 
     async def commit(self, ticket: Ticket, outcome: Outcome) -> None:
@@ -97,8 +96,10 @@ async def test_a_ticket_is_handed_out_only_while_a_worker_is_free() -> None:
     rig = Rig(workers=2)
     async with rig.running():
         await rig.add(*(f"https://{name}.example/" for name in "abcd"))
-        assert len(rig.taken()) == 2
-        rig.scheduler.worker_idle()
+        first, _ = rig.taken()
+        rig.scheduler.sent(first)
+        rig.scheduler.answered(first, 200, 0.0, None)
+        rig.scheduler.done(first)
         await settle()
         assert len(rig.taken()) == 1
 
@@ -221,7 +222,7 @@ async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it(
                 rig.scheduler.robots_fetched(
                     ticket, read(answer, "crawler", rig.clock.now(), rig.scheduler.robots_of(ticket))
                 )
-                rig.scheduler.worker_idle()
+                rig.scheduler.done(ticket)
             await rig.clock.advance(30.0)
         assert [(ticket.url, outcome) for ticket, outcome in rig.settled] == [
             ("https://a.example/1", Failed("robots-unreachable", "robots.txt"))
