@@ -152,9 +152,10 @@ class Staff:
 
     def _start(self) -> None:
         self._restart = None
-        self.starting += 1
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._executor, spawn, self._make_start()).add_done_callback(self._started)
+        started = loop.run_in_executor(self._executor, spawn, self._make_start())
+        self.starting += 1
+        started.add_done_callback(self._started)
 
     def _started(self, started: asyncio.Future[Spawned]) -> None:
         self.starting -= 1

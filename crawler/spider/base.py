@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 import msgspec
 
-from crawler.errors import ConfigError, SpiderError, UsageError, near_miss
+from crawler.errors import SpiderError, UsageError, near_miss
 from crawler.spider import url as urls
 from crawler.spider.request import Request
 
@@ -199,28 +200,44 @@ def is_async(callback: object) -> bool:
     return inspect.iscoroutinefunction(callback) or inspect.isasyncgenfunction(callback)
 
 
+_CHANGEABLE = frozenset({"start_urls", "allowed_domains", "handle_httpstatus_list"})
+"""What of a spider's own attributes an argument may replace; everything else of `Spider` is ours."""
+
+
 def _annotations(cls: type[Spider]) -> dict[str, Any]:
-    try:
-        return get_type_hints(cls)
-    except (NameError, TypeError, AttributeError):  # a forward reference that only a type checker can follow
-        return {}
+    """The types that the class and its bases state, each read by itself: one that only a type checker can follow
+    must not cost the others."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        names = vars(sys.modules.get(base.__module__)) if base.__module__ in sys.modules else {}
+        try:
+            stated = inspect.get_annotations(base)
+        except NameError:  # Python 3.14 reads them all at once, and only now
+            continue
+        for name, hint in stated.items():
+            try:
+                hints[name] = eval(hint, dict(names), dict(vars(base))) if isinstance(hint, str) else hint  # noqa: S307
+            except (NameError, TypeError, AttributeError, SyntaxError):
+                hints.pop(name, None)
+    return hints
 
 
 def _convert(cls: type[Spider], name: str, value: Any, hints: dict[str, Any]) -> Any:
     """`-a` arguments are text: "3" becomes 3 where the class says `pages: int`."""
-    if not name.isidentifier() or name.startswith("_") or callable(getattr(cls, name, None)):
+    taken = name in {"name", "stats", *dir(Spider)} - _CHANGEABLE
+    if not name.isidentifier() or name.startswith("_") or taken or callable(getattr(cls, name, None)):
         raise SpiderError(f"-a {name}=…: {cls.__qualname__} cannot take an argument of that name")
     if not isinstance(value, str) or name not in hints:
         return value
     wanted = hints[name]
+    if get_origin(wanted) is ClassVar:
+        wanted = get_args(wanted)[0]
     try:
         if wanted is bool:
             return _boolean(value)
         return msgspec.convert(value, wanted, strict=False)
     except (msgspec.ValidationError, TypeError, ValueError) as bad:
-        raise SpiderError(
-            f"-a {name}={value}: {cls.__qualname__}.{name} is {_type_name(wanted)} ({bad})"
-        ) from None
+        raise SpiderError(f"-a {name}={value}: {cls.__qualname__}.{name} is {_type_name(wanted)} ({bad})") from None
 
 
 def _boolean(value: str) -> bool:
@@ -229,7 +246,7 @@ def _boolean(value: str) -> bool:
         return True
     if word in {"0", "false", "no", "off"}:
         return False
-    raise ConfigError("use yes or no")
+    raise ValueError("use yes or no")
 
 
 def _type_name(kind: Any) -> str:

@@ -47,6 +47,11 @@ def failed(errback: str, kind: str = "dns") -> Job:
     return Job(0, "http://a.example/gone", 0, (), b"", details, failure=Failure(kind, "no such host"))
 
 
+def descriptors() -> int:
+    """Open file descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 class Written(NamedTuple):
     """A spider's file, its class, and the lines of its markers."""
 

@@ -113,7 +113,7 @@ async def test_a_spider_larger_than_the_limit_is_refused_with_the_knob(write: Ca
     written = write(PLAIN)
     config = ParseConfig(processes=1, memory_limit=1_000_000)
     pool = ParsePool(load.reference(written.cls, {}), written.cls(), config, Setup(), Bus())
-    with pytest.raises(SpiderError, match="more than parse.memory_limit = 1,000,000"):
+    with pytest.raises(SpiderError, match=r"more than parse\.memory_limit = 1,000,000"):
         await pool.open()
     await pool.close(0)
 
@@ -132,7 +132,7 @@ async def test_an_answer_that_cannot_travel_fails_its_page_only(start: Start) ->
 def test_where_the_kernel_has_no_lifeline_a_timer_of_faulthandler_s_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     armed: list[float] = []
     cancelled: list[bool] = []
-    monkeypatch.setattr(child.faulthandler, "dump_traceback_later", lambda after, exit: armed.append(after))
+    monkeypatch.setattr(child.faulthandler, "dump_traceback_later", lambda after, **_: armed.append(after))
     monkeypatch.setattr(child.faulthandler, "cancel_dump_traceback_later", lambda: cancelled.append(True))
     clock = iter([0.0, 1.0, 7.0, 8.0])
     monkeypatch.setattr(child.time, "monotonic", lambda: next(clock))

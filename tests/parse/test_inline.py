@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,8 +135,8 @@ async def test_async_callbacks_share_one_spider() -> None:
 
 
 def line_of(text: str) -> int:
-    with open(__file__) as source:
-        return next(n for n, line in enumerate(source, 1) if text in line)
+    source = Path(__file__).read_text().splitlines()
+    return next(n for n, line in enumerate(source, 1) if text in line)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from crawler.parse.policy import Restarts, Verdict, batch_size, is_hungry, judge
 
 @pytest.mark.parametrize(
     ("waiting", "processes", "pages"),
-    [(0, 1, 1), (1, 1, 1), (3, 1, 1), (4, 1, 2), (4, 2, 1), (16, 2, 4), (64, 2, 16), (64, 1, 16), (10_000, 1, 16), (64, 32, 1)],
+    [(0, 1, 1), (1, 1, 1), (3, 1, 1), (4, 1, 2), (4, 2, 1), (16, 2, 4), (64, 2, 16), (64, 1, 16), (10**4, 1, 16),
+     (64, 32, 1)],
 )  # fmt: skip
 def test_batches_grow_with_the_queue_and_shrink_with_the_number_of_processes(
     waiting: int, processes: int, pages: int

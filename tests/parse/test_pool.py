@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from parse.conftest import HEAD, PLAIN, Start, Written, failed, items, job
+from parse.conftest import HEAD, PLAIN, Start, Written, descriptors, failed, items, job
 
 from crawler.config import ParseConfig
 from crawler.errors import SpiderError
@@ -41,10 +41,6 @@ def children() -> set[int]:
     return found
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 # ---- the plain way ---------------------------------------------------------------------------------------------------
 
 
@@ -68,7 +64,8 @@ async def test_a_page_goes_to_its_callback_and_comes_back_as_items_requests_and_
 async def test_an_errback_receives_the_failure(start: Start) -> None:
     running = await start("""
         def lost(self, failure):
-            yield {"kind": failure.kind, "detail": failure.detail, "url": failure.url, "callback": failure.request.errback}
+            asked = failure.request
+            yield {"kind": failure.kind, "detail": failure.detail, "url": failure.url, "callback": asked.errback}
     """)
     [answer] = await running.run(failed("lost"))
     assert items(answer) == [
@@ -489,7 +486,7 @@ async def test_a_changed_copy_is_told_once_with_its_line(start: Start, caplog: p
 
 GLOBAL_STATE = {
     "working directory": "import os; os.chdir('/')",
-    "signal handlers": "import signal; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)]",
+    "signal handlers": "import signal; [signal.signal(number, signal.SIG_IGN) for number in (2, 12, 15)]",
     "standard streams": "import sys; sys.stdout.close(); sys.stderr = None",
     "environment and modules": "import os, sys; os.environ.clear(); sys.path.clear(); sys.modules.pop('msgspec', None)",
     "logging": "import logging; logging.disable(logging.CRITICAL); logging.getLogger().handlers.clear()",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parse.conftest import PLAIN, Written, job
+from parse.conftest import PLAIN, Written, descriptors, job
 
 from crawler.parse import process as processes
 from crawler.parse import wire
@@ -86,13 +86,13 @@ async def test_a_burial_leaves_no_descriptor_and_no_zombie(write: Callable[..., 
     written = write(PLAIN)
     await asyncio.to_thread(int)  # the thread of the default executor has its own descriptors
     gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     conversation = await talk(written)
     await conversation.messages.get()
     conversation.process.kill()
     death = await conversation.end()
     assert death.code == -signal.SIGKILL
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
     with pytest.raises(ProcessLookupError):
         os.kill(conversation.process.pid, 0)
 
@@ -100,7 +100,7 @@ async def test_a_burial_leaves_no_descriptor_and_no_zombie(write: Callable[..., 
 def test_a_start_that_fails_leaves_nothing_open(write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch) -> None:
     start = start_of(write(PLAIN))
     gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
 
     def refuse(_: object) -> Any:
         raise OSError("no more processes")
@@ -108,7 +108,7 @@ def test_a_start_that_fails_leaves_nothing_open(write: Callable[..., Written], m
     monkeypatch.setattr(processes, "_popen", refuse)
     with pytest.raises(OSError, match="no more processes"):
         spawn(start)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize(

@@ -208,9 +208,10 @@ def test_containers_are_compared_ever_more_rarely(
     shop: tuple[Any, dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch(shop[0])
-    looks = []
-    monkeypatch.setattr(watch, "look", lambda: looks.append(page))
-    for page in range(1, 101):
+    looks: list[int] = []
+    pages = 0
+    monkeypatch.setattr(watch, "look", lambda: looks.append(pages))
+    for pages in range(1, 101):  # noqa: B007
         with watch.page():
             pass
     assert looks == [1, 2, 4, 8, 16, 32, 64]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parse.conftest import descriptors
 
 from crawler.parse import wire
 from crawler.parse.work import Setup
@@ -95,7 +95,7 @@ def test_bodies_in_files_come_with_their_frames_also_when_several_are_read_at_on
     ends: tuple[socket.socket, wire.ChildEnd],
 ) -> None:
     ours, child = ends
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for number, body in enumerate((b"first" * 1000, b"", b"third")):
         with tempfile.TemporaryFile() as file:
             file.write(body)
@@ -105,7 +105,7 @@ def test_bodies_in_files_come_with_their_frames_also_when_several_are_read_at_on
     got = [child.receive() for _ in range(6)]
     bodies = [one.jobs[0].body for one in got if isinstance(one, wire.Work)]
     assert bodies == [b"first" * 1000, b"plain", b"", b"plain", b"third", b"plain"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_the_child_hears_that_the_parent_has_gone(ends: tuple[socket.socket, wire.ChildEnd]) -> None:

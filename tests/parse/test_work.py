@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -68,7 +69,7 @@ class Shop(Spider):
         yield {"lost": 1}
         raise ValueError("no price")
 
-    def raises_unprintable(self, response: Any) -> Any:
+    def unprintable(self, response: Any) -> Any:
         raise Broken
 
     def stops(self, response: Any) -> Iterator[Any]:
@@ -157,8 +158,8 @@ def test_items_are_encoded_as_the_sinks_want_them() -> None:
 
 
 def line_of(text: str) -> int:
-    with open(__file__) as source:
-        return next(n for n, line in enumerate(source, 1) if text in line)
+    source = Path(__file__).read_text().splitlines()
+    return next(n for n, line in enumerate(source, 1) if text in line)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def line_of(text: str) -> int:
         ("raises", "callback-error", "ValueError: no price", 'raise ValueError("no price")', "raises"),
         ("exits", "callback-error", "the callback called sys.exit(4)", "raise SystemExit(4)", "exits"),
         ("full", "parse-memory", "MemoryError", "raise MemoryError", "full"),
-        ("raises_unprintable", "callback-error", "Broken: (its text cannot be had)", "raise Broken", "raises_unprintable"),
+        ("unprintable", "callback-error", "Broken: (its text cannot be had)", "raise Broken", "unprintable"),
         ("uses_us_wrongly", "callback-error", "UsageError: say it so", "raise UsageError", "uses_us_wrongly"),
         ("delegating", "bad-yield", "not int", "yield 42", "inner"),
         ("text", "bad-yield", "not str", "def text", "text"),
