@@ -22,6 +22,7 @@ import resource
 import shutil
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -111,7 +112,8 @@ class Busy:
 class Run:
     """One crawl without a network: lease, peek, work, commit, at most two groups under way."""
 
-    def __init__(self, frontier: Frontier, sites: list[Site], pages: int, busy: Busy) -> None:
+    def __init__(self, frontier: Frontier, sites: list[Site], pages: int, busy: Busy, *, eager: bool) -> None:
+        self.eager = eager
         self.frontier = frontier
         self.sites = {site.host: site for site in sites}
         self.pages = pages
@@ -139,7 +141,7 @@ class Run:
         await self.busy.page()
         self.waiting.append(Finished(ticket, Done(), [ITEM], finds=self.sites[ticket.host].finds()))
         self.done += 1
-        if len(self.waiting) >= 64 or (self.free._value == 2 and self.waiting):
+        if len(self.waiting) >= 64 or (self.eager and self.free._value == 2):
             await self._commit(tasks)
 
     async def _commit(self, tasks: asyncio.TaskGroup) -> None:
@@ -161,7 +163,7 @@ async def beside_one(name: str, folder: Path, options: argparse.Namespace) -> di
     await frontier.open()
     busy = Busy(options.work / 1e6)
     sites = [Site(f"shop{n}.example", links=21, new=1 if n else options.new) for n in range(options.hosts)]
-    run = Run(frontier, sites, options.pages, busy)
+    run = Run(frontier, sites, options.pages, busy, eager=options.eager)
     before, start = cpu_by_thread(), time.perf_counter()
     await run.run()
     took, after = time.perf_counter() - start, cpu_by_thread()
@@ -279,6 +281,8 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=2, help="new links per page of the first host")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--eager", action="store_true", help="commit whenever the writer is free, not when idle")
+    parser.add_argument("--switch", type=float, default=5.0, help="the interpreter's switch interval in ms")
     parser.add_argument("--folder", default=None, help="where the job's folder is made")
     options = parser.parse_args()
     if options.what == "scale":
@@ -287,6 +291,7 @@ def main() -> None:
         asyncio.run(scale(options))
     else:
         options.hosts = options.hosts or 1
+        sys.setswitchinterval(options.switch / 1000)
         beside(options)
 
 

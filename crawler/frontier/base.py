@@ -15,6 +15,8 @@ What a room may rely on:
   that its priority and its age give it.
 - **Depth**: 0 for seeds, the ticket's own for where it moved to, the ticket's plus one for what its page asked for.
 - **Items** with a key that is known already are not written, and counted as refused (`DUPLICATE_ITEM`).
+- **Budgets** (`spider/budgets`) are exact: a request that is new is counted and let in, or refused and counted as
+  such, in the same act. A refused one is no row, and is asked about again when it is found again.
 - **A group is all or nothing**, sinks included. Cancelling `await commit(...)` does not cancel the commit.
 - **Every method belongs to the loop's thread** and never blocks it. `statistics`, `check` and `sent` are plain calls.
 
@@ -48,6 +50,8 @@ class Lease(msgspec.Struct, frozen=True):
     """When the first ticket may be handed out; 0.0: at once; None: nothing is there any more."""
     last_sent: float = 0.0
     """Of a run that died: when it last sent a request to this host; its delay counts from there. 0.0: unknown."""
+    robots: bytes = b""
+    """Whatever politeness last committed of this host's robots.txt files; empty if it never did."""
 
 
 class Peeked(msgspec.Struct, frozen=True):

@@ -167,19 +167,45 @@ class Draft:
     # ---- as values for SQL -----------------------------------------------------------------------------------
 
     def values(self, states: Mapping[str, bytes], suspects: Collection[int]) -> dict[str, bytes | str]:
-        """The columns of `schema.COLUMNS` that a draft decides."""
+        """The columns of `schema.COLUMNS` that a draft decides and that are not empty."""
+        values: dict[str, bytes | str] = {}
+        if self.keys:
+            values["keys"] = b"".join(self.keys)
+        if self._dead:
+            values["dead"] = b"".join(sorted(self._dead))
+            values["dead_hosts"] = b"".join(self._dead_hosts)
+        if self.entering:
+            self._add_rows(values)
+        if states:
+            values["state_hosts"] = b"".join([packing.host_id(host) for host in states])
+            values["state_spans"] = packing.spans(states.values())
+            values["states"] = b"".join(states.values())
+        if self._ended:
+            cells = [cell for _, _, cell in self._ended]
+            values["ended_ids"] = packing.numbers([number for number, _, _ in self._ended])
+            values["ended_pages"] = packing.numbers([page for _, page, _ in self._ended])
+            values["ended_spans"] = packing.spans(cells)
+            values["ended_cells"] = b"".join(cells)
+        if self._reopened:
+            values["reopened"] = _encode_json(self._reopened).decode()
+        if suspects:
+            cleared = [finished.ticket.id for finished in self._finished if finished.ticket.id in suspects]
+            values["cleared"] = _encode_json(cleared).decode()
+        refusals = [refused for finished in self._finished for refused in finished.refused] + self.harvested.refused
+        if refusals:
+            total = sum_refused(refusals).values()
+            values["refused"] = _encode_json([(one.reason, one.host, one.url, one.count) for one in total]).decode()
+        return values
+
+    def _add_rows(self, values: dict[str, bytes | str]) -> None:
         rows = sorted((packing.place_of(packing.host_id(host), entry), entry.row) for host, entry in self.entering)
         cells = [packing.cell(row) for _, row in rows]
         urls = [packing.text(url) for url in self._pages.values()]
         dues = self._dues()
         names = [host.encode() for host in dues]
-        cleared = [finished.ticket.id for finished in self._finished if finished.ticket.id in suspects]
-        return {
-            "keys": b"".join(self.keys),
-            "dead": b"".join(sorted(self._dead)),
-            "dead_hosts": b"".join(self._dead_hosts),
+        values |= {
             "places": b"".join([place for place, _ in rows]),
-            "row_pages": packing.numbers(row.page for _, row in rows),
+            "row_pages": packing.numbers([row.page for _, row in rows]),
             "cell_spans": packing.spans(cells),
             "cells": b"".join(cells),
             "page_ids": packing.numbers(self._pages),
@@ -189,16 +215,6 @@ class Draft:
             "host_dues": packing.numbers(dues.values()),
             "name_spans": packing.spans(names),
             "names": b"".join(names),
-            "state_hosts": b"".join([packing.host_id(host) for host in states]),
-            "state_spans": packing.spans(states.values()),
-            "states": b"".join(states.values()),
-            "ended_ids": packing.numbers(number for number, _, _ in self._ended),
-            "ended_pages": packing.numbers(page for _, page, _ in self._ended),
-            "ended_spans": packing.spans([cell for _, _, cell in self._ended]),
-            "ended_cells": b"".join([cell for _, _, cell in self._ended]),
-            "reopened": _encode_json(self._reopened).decode(),
-            "refused": self._refusals(),
-            "cleared": _encode_json(cleared).decode(),
         }
 
     def _dues(self) -> dict[str, int]:
@@ -209,9 +225,3 @@ class Draft:
             due = now if entry.at == FRESH else round(entry.at * 1000)
             dues[host] = min(due, dues.get(host, due))
         return dues
-
-    def _refusals(self) -> str:
-        total = sum_refused(
-            [refused for finished in self._finished for refused in finished.refused] + self.harvested.refused
-        )
-        return _encode_json([(one.reason, one.host, one.url, one.count) for one in total.values()]).decode()

@@ -6,27 +6,52 @@ For the command line, also while another process runs the job: SQLite's WAL lets
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from crawler.errors import JobError
 from crawler.frontier.base import Ended, FrontierStatistics
 from crawler.frontier.sqlite import translated
 from crawler.frontier.store import Store
-from crawler.spider.travel import Refused
+from crawler.spider.travel import Refused, decode_details
 
 BATCH = 1000
+STORE = "frontier.db"
+
+
+class _Waiting(msgspec.Struct, array_like=True):
+    """The beginning of a cell (`lane.Row`)."""
+
+    id: int
+    key: msgspec.Raw
+    url: msgspec.Raw
+    priority: int
+    depth: int
+    attempt: int
+    details: bytes
+
+
+_UNSTORED = b"\xc0\xc0"
+"""Stands for the two elements of a cell that are not stored (`packing.cell`)."""
 
 
 class Inspection:
     """`with Inspection(folder) as look:`. Raises JobError if there is no store in the folder, or it is damaged."""
 
+    @staticmethod
+    def possible(folder: Path) -> bool:
+        """Whether the job in the folder has a store at all."""
+        return (folder / STORE).is_file()
+
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "frontier.db"
-        if not self._path.is_file():
+        self._path = folder / STORE
+        if not self.possible(folder):
             raise JobError(f"{folder} holds no frontier.db: the job was kept in memory, or never began")
         self._db = translated(self._connect, self._path)
         self._store = Store(self._db, known=1)
@@ -56,6 +81,19 @@ class Inspection:
             for cell in cells:
                 yield cell.public()
             after = cells[-1].row.id
+
+    def callbacks(self) -> Counter[str]:
+        """Which callbacks and errbacks the waiting requests name, and how many do. Reads all that waits."""
+        decode = msgspec.msgpack.Decoder(_Waiting).decode
+        found: Counter[str] = Counter()
+
+        def read() -> None:
+            for (cell,) in self._db.execute("SELECT cell FROM queue"):
+                known = decode_details(decode(cell + _UNSTORED).details)
+                found.update({known.callback, known.errback} - {""})
+
+        translated(read, self._path)
+        return found
 
     def refusals(self, n: int = 1000) -> list[Refused]:
         """What never became a row, per reason and host, most frequent first, with a sample."""

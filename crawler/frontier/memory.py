@@ -18,6 +18,7 @@ from crawler.frontier.lane import FRESH, Entry, Lane, Row
 from crawler.frontier.outputs import Outputs
 from crawler.frontier.tally import Tally, sum_refused
 from crawler.frontier.writer import Writer
+from crawler.spider.budgets import NO_BUDGETS, Budgets
 from crawler.spider.travel import (
     Dropped,
     Failed,
@@ -52,13 +53,17 @@ class _Act:
 class MemoryFrontier:
     """See `base.Frontier`. State: lanes by host, leases, the set of known keys, outcomes, and the counts."""
 
-    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
+    def __init__(self, sinks: Sequence[Sink] = (), *, budgets: Budgets = NO_BUDGETS) -> None:
         self._outputs = Outputs(sinks)
         self._writer: Writer | None = None
         self._opened = self._closed = False
         self._known: set[bytes] = set()
         self._lanes: dict[str, Lane] = {}
         self._states: dict[str, bytes] = {}
+        self._robots: dict[str, bytes] = {}
+        self._budgets = budgets
+        self._counts: dict[bytes, int] = {}
+        """What the budgets count."""
         self._leased: dict[str, Lane] = {}
         self._idle: dict[str, float] = {}
         """Hosts with rows and no owner, and when each is due."""
@@ -124,7 +129,8 @@ class MemoryFrontier:
             lane = self._lanes[host]
             lane.token = self._serial
             self._leased[host] = lane
-            leases.append(Lease(host, lane.token, self._states.get(host, b""), lane.next_due))
+            state, robots = self._states.get(host, b""), self._robots.get(host, b"")
+            leases.append(Lease(host, lane.token, state, lane.next_due, robots=robots))
         return leases
 
     async def peek(self, lease: Lease, now: float, k: int) -> Peeked:
@@ -175,9 +181,9 @@ class MemoryFrontier:
         lane = self._leased.get(ticket.host)
         if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
             return self._committed([FENCED], due, 0, [0])
-        added = self._insert_all(finds, ticket.depth + 1, ticket.url, due)
-        self._tally.duplicates += len(finds) - added
-        return self._committed([OK], due, added, [len(finds) - added])
+        added, known = self._insert_all(finds, ticket.depth + 1, ticket.url, due)
+        self._tally.duplicates += known
+        return self._committed([OK], due, added, [known])
 
     async def add(self, seeds: Sequence[tuple[bytes, Found]], cursor: bytes, finished: bool) -> Committed:
         due: dict[str, float] = {}
@@ -286,11 +292,8 @@ class MemoryFrontier:
         self._committing -= len(act.ends)
         self._in_flight -= len(act.ends)
         self._states.update(act.group.hosts)
-        refusals = [refused for finished, _ in act.ends for refused in finished.refused] + act.harvested.refused
-        for key, refused in sum_refused(refusals).items():
-            known_one = self._refused.setdefault(key, refused)
-            if known_one is not refused:
-                known_one.count += refused.count
+        self._robots.update(act.group.robots)
+        self._refuse([refused for finished, _ in act.ends for refused in finished.refused] + act.harvested.refused)
         return self._committed(act.verdicts, due, added, duplicates, act.tally.items)
 
     def _end(self, finished: Finished, entry: Entry, due: dict[str, float]) -> tuple[int, int]:
@@ -301,8 +304,7 @@ class MemoryFrontier:
         match outcome:
             case Moved():
                 if outcome.exempt or outcome.key not in self._known:
-                    self._insert(outcome.key, outcome.request, row.depth, entry.referrer, due)
-                    new += 1
+                    new += self._insert(outcome.key, outcome.request, row.depth, entry.referrer, due)
                 else:
                     known += 1
             case Retry():
@@ -314,28 +316,43 @@ class MemoryFrontier:
                     row.id, row.url, outcome.tag, outcome.reason, detail, row.attempt + 1, entry.referrer, self._now
                 )
                 self._ended[row.id] = (ended, row)
-        found = self._insert_all(finished.finds, row.depth + 1, row.url, due)
-        known += len(finished.finds) - found
+        of_page = self._insert_all(finished.finds, row.depth + 1, row.url, due)
+        known += of_page[1]
         self._tally.duplicates += known
-        return new + found, known
+        return new + of_page[0], known
 
-    def _insert_all(self, finds: Finds, depth: int, referrer: str, due: dict[str, float]) -> int:
+    def _insert_all(self, finds: Finds, depth: int, referrer: str, due: dict[str, float]) -> tuple[int, int]:
+        """How many were new and have been inserted, and how many were known."""
         if not finds.keys:
-            return 0
-        added = 0
+            return 0, 0
+        added = duplicates = 0
         known = self._known
         for number, key in enumerate(unpack_keys(finds.keys)):
-            if key not in known:
-                self._insert(key, _decode_found(finds.records[number]), depth, referrer, due)
-                added += 1
-        return added
+            if key in known:
+                duplicates += 1
+            else:
+                added += self._insert(key, _decode_found(finds.records[number]), depth, referrer, due)
+        return added, duplicates
 
-    def _insert(self, key: bytes, found: Found, depth: int, referrer: str, due: dict[str, float]) -> None:
-        """A new row."""
+    def _insert(self, key: bytes, found: Found, depth: int, referrer: str, due: dict[str, float]) -> bool:
+        """A new row, unless a budget refuses it; whether it is one."""
+        if self._budgets.active:
+            reason = self._budgets.admit(self._counts, found.host, found.url, named=depth == 0)
+            if reason is not None:
+                self._tally.refuse(reason, 1)
+                self._refuse([Refused(reason, found.host, found.url)])
+                return False
         self._known.add(key)
         self._tally.added += 1
         row = Row(self._tally.added, key, found.url, found.priority, depth, 0, found.details, 0)
         self._push(found.host, Entry(row, FRESH, referrer), due)
+        return True
+
+    def _refuse(self, refusals: Sequence[Refused]) -> None:
+        for key, refused in sum_refused(refusals).items():
+            known = self._refused.setdefault(key, refused)
+            if known is not refused:
+                known.count += refused.count
 
     def _push(self, host: str, entry: Entry, due: dict[str, float]) -> None:
         lane = self._lanes.get(host)

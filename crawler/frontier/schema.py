@@ -21,6 +21,8 @@ All times are whole milliseconds since the epoch.
 
 from __future__ import annotations
 
+from typing import Any
+
 from crawler.frontier.packing import BEYOND, COUNT, FRESH_RANGE, HOST, NUMBER, PLACE, RETRY_RANGE, SPAN
 from crawler.spider.url import KEY_BYTES
 
@@ -98,6 +100,13 @@ COLUMNS = (
     "cursor",
     "finished",
 )
+
+NOTHING: dict[str, Any] = dict.fromkeys(COLUMNS, b"") | {
+    "reopened": "[]",
+    "refused": "[]",
+    "cleared": "[]",
+}
+"""A group without anything in it."""
 
 
 def _fixed(column: str, width: int) -> str:

@@ -212,13 +212,15 @@ class Store:
         total = self.tally.plus(draft.tally)
         cursor = self.cursor if work.cursor is None else work.cursor
         finished = self.finished or work.finished
-        values: dict[str, Any] = draft.values(work.states, self.suspects) | _released(work.released)
+        values = schema.NOTHING | draft.values(work.states, self.suspects)
+        if work.released:
+            values |= _released(work.released)
         values["tally"] = msgspec.msgpack.encode(total)
         values["positions"] = msgspec.msgpack.encode(positions)
         values["cursor"] = cursor
         values["finished"] = finished
         self._enough_numbers(max(len(draft.keys), len(draft.entering), len(work.ends), len(work.released)))
-        self._db.execute(schema.COMMIT, [values[column] for column in schema.COLUMNS])
+        self._db.execute(schema.COMMIT, tuple(values.values()))
         # Durable from here on: what follows is memory only.
         new, woke, emptied = (_apart(told, packing.HOST) for told in self._db.execute(schema.TOLD).fetchone())
         draft.tally.hosts = len(new)

@@ -139,6 +139,7 @@ def test_outcomes_refusals_and_suspects_are_stored():
     made.end(finished(entry(2)), entry(2))
     made.settle(())
     values = made.values({}, {2, 9})
+    assert "keys" not in values
     assert int(values["ended_ids"]) == 1
     assert values["refused"] == '[["offsite","x","u",2]]'
     assert values["cleared"] == "[2]"

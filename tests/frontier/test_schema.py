@@ -10,7 +10,6 @@ from crawler.frontier import packing, schema
 from crawler.frontier.lane import FRESH, Row
 
 A, B = packing.host_id("a.example"), packing.host_id("b.example")
-EMPTY = dict.fromkeys(schema.COLUMNS, b"") | {"reopened": "[]", "refused": "[]", "cleared": "[]", "finished": 0}
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def db():
 
 
 def commit(db, **values):
-    db.execute(schema.COMMIT, list((EMPTY | values).values()))
+    db.execute(schema.COMMIT, list((schema.NOTHING | {"finished": 0} | values).values()))
     return db.execute(schema.TOLD).fetchone()
 
 
