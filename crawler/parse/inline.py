@@ -19,6 +19,7 @@ from crawler.errors import CallbackError, StopCrawl
 from crawler.parse.work import Call, Setup, Work, answer_of, harvest_all
 from crawler.spider import blame
 from crawler.spider.base import Spider, counting
+from crawler.spider.failure import FailedRequest
 from crawler.spider.harvest import Harvest
 from crawler.spider.response import Response
 from crawler.spider.travel import Answer, Job, Trouble
@@ -49,7 +50,7 @@ class Inline:
         """
         self.running += 1
         try:
-            with counting() as counters:
+            with counting(job.url) as counters:
                 return await self._run(job, self._work.harvest(job, domains), counters)
         finally:
             self.running -= 1
@@ -75,10 +76,8 @@ class Inline:
         return answer_of(job, harvest, counters)
 
     async def _call(self, call: Call, harvest: Harvest) -> None:
-        argument = call.argument()
+        argument = await asyncio.to_thread(_prepared, call)
         harvest.come_from(argument)
-        if isinstance(argument, Response):
-            await asyncio.to_thread(argument.prepare)
         result = call.begin(argument)
         if not inspect.isasyncgen(result):
             harvest_all(harvest, await result if inspect.isawaitable(result) else result)
@@ -98,6 +97,14 @@ class Inline:
 
     def __repr__(self) -> str:
         return f"<Inline {self.running}/{self._limit} callbacks>"
+
+
+def _prepared(call: Call) -> Response | FailedRequest:
+    """The callback's argument, its body read and its document tree built. Blocks: for a thread."""
+    argument = call.argument()
+    if isinstance(argument, Response):
+        argument.prepare()
+    return argument
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ import logging
 import traceback
 import warnings
 
+from crawler.spider.base import page_url
 from crawler.spider.travel import LogRecord
 
 ONCE = "crawler.parse.once"
@@ -77,6 +78,15 @@ def capture(level: int, levels: dict[str, int]) -> Capture:
         f"{filename}:{lineno}: {category.__name__}: {message}"
     )
     return handler
+
+
+class AtPage(logging.Filter):
+    """Puts `record.url` on what callbacks log in this very process, as replayed records have it. For a handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not hasattr(record, "url") and (url := page_url.get()):
+            record.url = url
+        return True
 
 
 def levels() -> tuple[int, dict[str, int]]:

@@ -16,6 +16,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterable
 
@@ -118,7 +119,7 @@ class ParsePool:
 
         `job.serial` is overwritten: the pool numbers pages itself. Raises RuntimeError once the pool is closed.
         """
-        size = len(job.body)
+        size = len(job.body) if job.spool is None else job.spool.size
         if self._closing:
             raise RuntimeError("the parse pool is closed")
         await self._room.enter(size)
@@ -211,8 +212,12 @@ class ParsePool:
     # ---- pages out -----------------------------------------------------------------------------------------------
 
     async def _spool(self, job: Job) -> int:
-        """Put a large body into a file; -1 if it is not large, or there is no room on the disk."""
-        if len(job.body) < policy.SPOOL or self._here is not None:
+        """Open the file that a body is in, or put a large one into a file; -1 if it is not large, or the disk full."""
+        if self._here is not None:
+            return -1
+        if job.spool is not None:
+            return await asyncio.to_thread(os.open, job.spool.path, os.O_RDONLY | os.O_CLOEXEC)
+        if len(job.body) < policy.SPOOL:
             return -1
         try:
             file = await asyncio.to_thread(_spool, job.body)
@@ -364,7 +369,14 @@ class ParsePool:
         """One page, in this process: it blocks the loop, as `parse.processes = 0` says."""
         await asyncio.sleep(0)
         entry = self._waiting.popleft()
+        began = time.monotonic()
         self._answer(entry, work.run(entry.job))
+        if (took := time.monotonic() - began) > self._config.timeout:
+            log.warning(
+                "a callback has stopped everything for %.1f s; only with parse.processes > 0 could it be ended",
+                took,
+                extra={"url": entry.job.url},
+            )
 
     def _make_start(self) -> wire.Start:
         assert self._reference is not None  # noqa: S101  without one there are no processes

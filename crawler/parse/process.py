@@ -35,6 +35,8 @@ class Spawned(NamedTuple):
     board: Board
     dump: int
     lifeline: int
+    offspring: list[int]
+    """Handles (pidfds) of the programs that a callback had started when the process was killed."""
 
 
 class Death(NamedTuple):
@@ -76,7 +78,7 @@ def spawn(start: wire.Start) -> Spawned:
     with contextlib.suppress(OSError):  # it has died already: its end of the socket says so
         ours.sendall(wire.frame(start))
     ours.setblocking(False)
-    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline)
+    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline, [])
 
 
 def _popen(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -120,11 +122,30 @@ def bury(spawned: Spawned) -> Death:
     """Make sure that the process is gone, reap it, read its last words, close everything. Blocks: for a thread."""
     spawned.popen.kill()
     code = spawned.popen.wait()
+    for program in spawned.offspring:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(program, signal.SIGKILL)
+        os.close(program)
     dump = os.pread(spawned.dump, MAX_DUMP, 0).decode("ascii", "replace")
     os.close(spawned.dump)
     os.close(spawned.lifeline)
     spawned.board.close()
     return Death(code, dump)
+
+
+def offspring(pid: int) -> list[int]:
+    """Handles of all descendants of a process; none where the system has no such handles or lists (not Linux)."""
+    if not hasattr(os, "pidfd_open"):
+        return []
+    handles = []
+    parents = [pid]
+    while parents:
+        with contextlib.suppress(OSError):
+            for children in Path(f"/proc/{parents.pop()}/task").glob("*/children"):
+                for child in map(int, children.read_text().split()):
+                    parents.append(child)
+                    handles.append(os.pidfd_open(child))
+    return handles
 
 
 class Process:
@@ -163,10 +184,14 @@ class Process:
             self._write()
 
     def stop(self) -> None:
-        """Make the process write down where it stands, then die: at once, also in C."""
+        """Make the process write down where it stands, then die: at once, also in C. Programs that it runs, and
+        perhaps waits for, die after it."""
+        self.spawned.offspring.extend(offspring(self.pid))
         self.spawned.popen.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
+        """As `stop`, without a word."""
+        self.spawned.offspring.extend(offspring(self.pid))
         self.spawned.popen.kill()
 
     def _write(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import GeneratorType
 from typing import Any
 
@@ -69,7 +70,7 @@ class Work:
         that the callback raised, except KeyboardInterrupt and other exceptions that are not `Exception`s."""
         harvest = self.harvest(job, self._domains)
         call = Call(self.spider, job)
-        with counting() as counters:
+        with counting(job.url) as counters:
             try:
                 argument = call.argument()
                 harvest.come_from(argument)
@@ -178,7 +179,9 @@ def answer_of(
 
 
 def response_of(job: Job, hops: tuple[str, ...]) -> Response:
-    """The page as a callback sees it."""
+    """The page as a callback sees it. Blocks while a large body is read from its file."""
+    if job.spool is not None and not job.body:
+        job.body = Path(job.spool.path).read_bytes()
     return Response(
         url=job.url,
         status=job.status,

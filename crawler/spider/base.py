@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Fetch = Callable[[Request], Awaitable["Response"]]
 
 
+page_url: ContextVar[str] = ContextVar("page_url", default="")
+"""The page that a callback of this context is working on; "" outside of callbacks."""
 _page_counts: ContextVar[dict[str, float] | None] = ContextVar("page_counts", default=None)
 
 
@@ -61,14 +63,16 @@ class Stats:
 
 
 @contextlib.contextmanager
-def counting() -> Iterator[dict[str, float]]:
-    """While this is entered, what the current context counts goes into the dictionary that it yields."""
+def counting(url: str = "") -> Iterator[dict[str, float]]:
+    """While this is entered, the current context works on this page: what it counts goes into the dictionary that is
+    yielded, and what it logs can be told by `page_url`."""
     counts: dict[str, float] = {}
-    token = _page_counts.set(counts)
+    counted, known = _page_counts.set(counts), page_url.set(url)
     try:
         yield counts
     finally:
-        _page_counts.reset(token)
+        page_url.reset(known)
+        _page_counts.reset(counted)
 
 
 class Spider:

@@ -218,6 +218,8 @@ class Group(msgspec.Struct):
     finished: list[Finished]
     hosts: dict[str, bytes] = msgspec.field(default_factory=dict)
     """Host key → the encoded state of its politeness."""
+    robots: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """Host key → what its robots.txt files say, encoded; for hosts of which they have been read again."""
 
 
 # What crosses to the parse processes and back.
@@ -238,6 +240,9 @@ class Job(msgspec.Struct, array_like=True):
     flags: tuple[str, ...] = ()
     failure: Failure | None = None
     """Set: the errback is called with it, and there is no page."""
+    spool: Spool | None = None
+    """Set: the body is in this file, and `body` is empty until the callback's process reads it. Who made the job
+    removes the file."""
 
 
 class LogRecord(msgspec.Struct, frozen=True, array_like=True):

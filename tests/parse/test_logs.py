@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from crawler.parse import logs
-from crawler.parse.logs import Capture, Replay, encodable
+from crawler.parse.logs import AtPage, Capture, Replay, encodable
+from crawler.spider.base import counting
 from crawler.spider.travel import LogRecord
 
 
@@ -106,6 +107,21 @@ def test_what_every_process_says_is_said_once(caplog: pytest.LogCaptureFixture) 
         replay([LogRecord(30, "shop", "again", 0)], "u")
     assert [one.getMessage() for one in caplog.records] == ["self.x is set", "old", "again", "again", "again"]
     assert caplog.records[0].name == "crawler.parse"
+
+
+def test_what_a_callback_logs_in_this_process_carries_its_page_too() -> None:
+    handler = Capture()
+    handler.addFilter(AtPage())
+    records: list[logging.LogRecord] = []
+    handler.emit = records.append  # type: ignore[method-assign]
+    plain = logging.LogRecord("shop", 20, "shop.py", 1, "text", (), None)
+    handler.handle(plain)
+    with counting("http://a.example/"):
+        handler.handle(logging.LogRecord("shop", 20, "shop.py", 1, "text", (), None))
+        replayed = logging.LogRecord("shop", 20, "shop.py", 1, "text", (), None)
+        replayed.url = "http://a.example/other"
+        handler.handle(replayed)
+    assert [getattr(one, "url", None) for one in records] == [None, "http://a.example/", "http://a.example/other"]
 
 
 def test_levels_are_those_that_were_set() -> None:

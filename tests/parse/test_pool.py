@@ -25,7 +25,7 @@ from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.spider import load
 from crawler.spider.harvest import Limits
-from crawler.spider.travel import Answer
+from crawler.spider.travel import Answer, Spool
 
 
 def children() -> set[int]:
@@ -102,6 +102,19 @@ async def test_large_pages_through_a_busy_socket_keep_their_order_and_their_file
     jobs = [job(number=n, body=(b"%d" % (n % 10)) * size) for n, size in enumerate(sizes)]
     answers = await running.run(*jobs)
     assert [items(one)[0] for one in answers] == [{"first": str(n % 10), "size": size} for n, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+async def test_a_body_that_lies_in_a_file_is_read_where_the_callback_runs(
+    start: Start, tmp_path: Path, processes: int
+) -> None:
+    running = await start(PLAIN, processes=processes)
+    (tmp_path / "body").write_bytes(b"x" * 3_000_000)
+    spooled = job(body=b"")
+    spooled.spool = Spool(str(tmp_path / "body"), 3_000_000)
+    [answer] = await running.run(spooled)
+    assert items(answer)[0]["size"] == 3_000_000
+    assert (tmp_path / "body").exists()
 
 
 async def test_scope_widened_meanwhile_counts_for_the_pages_after_it_and_in_later_processes(start: Start) -> None:
@@ -641,6 +654,26 @@ async def test_without_processes_callbacks_share_the_spider_with_the_main_proces
     answers = await running.run(job(), job(), job())
     assert [items(answer)[0]["pages"] for answer in answers] == [1, 2, 3]
     assert running.pool.statistics().processes == 0
+
+
+async def test_without_processes_a_callback_past_its_deadline_is_at_least_told(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(
+        """
+        def slow(self, response):
+            import time
+            time.sleep(0.02)
+            yield {"ok": 1}
+        """
+        + PLAIN,
+        processes=0,
+        timeout=0.01,
+    )
+    answers = await running.run(job("slow"), job())
+    assert [len(answer.items) for answer in answers] == [1, 1]
+    [told] = [one for one in caplog.records if "stopped everything" in one.getMessage()]
+    assert getattr(told, "url", "") == "http://a.example/slow/0"
 
 
 # ---- room, cancellation, ending --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -220,13 +221,37 @@ def test_no_orphan_when_the_parent_is_killed_while_a_page_is_stuck(
         gone = os.pidfd_open(child)
         parent.kill()
     try:
-        import select
-
         assert select.select([gone], [], [], 20)[0], "the child has outlived its parent"
     finally:
         os.close(gone)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+
+
+async def test_a_program_that_a_stuck_callback_waits_for_dies_with_it(
+    write: Callable[..., Written], tmp_path: Path
+) -> None:
+    conversation = await talk(
+        write(f"""
+        def parse(self, response):
+            import subprocess
+            command = "echo $$ > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid; sleep 1000 & wait"
+            subprocess.run(["sh", "-c", command])
+    """)
+    )
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    while not (tmp_path / "pid").exists():
+        await asyncio.sleep(0.01)
+    programs = [int((tmp_path / "pid").read_text())]
+    while len(programs) < 2:
+        programs += map(int, Path(f"/proc/{programs[0]}/task/{programs[0]}/children").read_text().split())
+    gone = [os.pidfd_open(pid) for pid in programs]
+    conversation.process.stop()
+    await conversation.end()
+    for handle in gone:
+        assert select.select([handle], [], [], 20)[0], "a program has outlived the callback that ran it"
+        os.close(handle)
 
 
 def test_the_clock_of_the_board_is_the_same_in_every_process() -> None:
