@@ -1,10 +1,14 @@
 """What the frontier costs: memory and time up to millions of URLs, and its thread beside a busy event loop.
 
     python bench/frontier_scale.py scale [--urls 10000000] [--hosts 100000]
+    python bench/frontier_scale.py large [--urls 10000000] [--hosts 100000]
     python bench/frontier_scale.py beside [--pages 20000] [--work 300]
 
 `scale` fills a SQLite frontier with URLs over many hosts, most of them left waiting, and prints at every step: the
 process's memory, the file's bytes per URL, and the time for a new and for a known link.
+
+`large` writes the tables of such a frontier directly, which takes minutes instead of an hour, opens it and goes on for
+another 200,000 URLs: what memory and time are like at that size.
 
 `beside` runs pages of 21 links, nearly all known, through the memory frontier and through SQLite, in turns, while the
 loop's thread is kept busy with `--work` microseconds of Python per page and a message over a socket pair. It prints
@@ -17,10 +21,12 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import multiprocessing
 import os
 import resource
 import shutil
 import socket
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -31,9 +37,12 @@ from pathlib import Path
 
 import msgspec
 
+from crawler.frontier import packing
 from crawler.frontier.base import Frontier
+from crawler.frontier.lane import Row
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.sqlite import SqliteFrontier
+from crawler.frontier.tally import Tally
 from crawler.output.sinks.choose import open_sink
 from crawler.spider.travel import Done, Finds, Finished, Found, Group, Ticket
 from crawler.spider.url import hash_host, hash_request
@@ -215,20 +224,88 @@ def links(hosts: int, start: int, count: int) -> Iterator[tuple[bytes, Found]]:
         yield hash_host(host) + hash_request("GET", url, b""), Found(host, url)
 
 
+HEAD = (
+    f"{'URLs':>12} {'RSS MB':>8} {'B/URL':>7} {'new µs':>8} {'known µs':>9} {'lease+peek ms':>14} {'commit p99 ms':>14}"
+)
+
+
 async def scale(options: argparse.Namespace) -> None:
     folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        print(HEAD)
+        await grow(folder, options.hosts, 0, options.urls, options.urls // 10)
+    finally:
+        shutil.rmtree(folder)
+
+
+async def large(options: argparse.Namespace) -> None:
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        frontier = SqliteFrontier(folder)
+        await frontier.open()
+        await frontier.close()
+        begin = time.perf_counter()
+        prefill(folder / "frontier.db", options.urls, options.hosts)
+        print(f"{options.urls:,} URLs over {options.hosts:,} hosts written in {time.perf_counter() - begin:.0f} s")
+        print(HEAD)
+        await grow(folder, options.hosts, options.urls, options.urls + 200_000, 50_000)
+    finally:
+        shutil.rmtree(folder)
+
+
+def prefill(path: Path, urls: int, hosts: int) -> None:
+    """What `grow` would have made of that many URLs, in the order in which it lies on disk; in another process, so that
+    its memory is not counted."""
+    child = multiprocessing.get_context("spawn").Process(target=_prefill, args=(path, urls, hosts))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+
+
+def _prefill(path: Path, urls: int, hosts: int) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA cache_size = -200000")
+    of_host = urls // hosts
+    names = [f"www.host-{n}.example" for n in range(hosts)]
+
+    def url(host: str, n: int) -> str:
+        return f"https://{host}/some/folder/of/the/site/old-{n:05}.html"
+
+    def keys() -> Iterator[tuple[bytes]]:
+        for host in sorted(names, key=hash_host):
+            yield from sorted((hash_host(host) + hash_request("GET", url(host, n), b""),) for n in range(of_host))
+
+    def rows() -> Iterator[tuple[bytes, bytes]]:
+        number = 0
+        for host in sorted(names, key=packing.host_id):
+            for n in range(of_host):
+                number += 1
+                row = Row(number, b"k" * 12, url(host, n), 0, 0, 0, b"", 0)
+                yield packing.place(packing.host_id(host), 0.0, 0, number), packing.cell(row)
+
+    db.execute("BEGIN")
+    db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", keys())
+    db.executemany("INSERT INTO queue VALUES (?, 0, ?)", rows())
+    hosts_in_order = sorted((packing.host_id(host), host) for host in names)
+    db.executemany("INSERT INTO host (id, name, due) VALUES (?, ?, 1000)", hosts_in_order)
+    tally = msgspec.msgpack.encode(Tally(added=of_host * hosts))
+    db.execute("UPDATE state SET tally = ?, hosts = ?", (tally, hosts))
+    db.execute("COMMIT")
+    db.close()
+
+
+async def grow(folder: Path, hosts: int, known: int, last: int, step: int) -> None:
+    """From `known` URLs to `last`; tells at every step what it takes."""
+    first = known
+    begin = time.perf_counter()
     frontier = SqliteFrontier(folder)
     await frontier.open()
-    print(
-        f"{'URLs':>12} {'RSS MB':>8} {'B/URL':>7} {'new µs':>8} {'known µs':>9} "
-        f"{'lease+peek ms':>14} {'commit p99 ms':>14}"
-    )
-    known, step = 0, options.urls // 10
+    print(f"opened in {time.perf_counter() - begin:.2f} s")
     try:
-        while known < options.urls:
+        while known < last:
             took: list[float] = []
             for start in range(known, known + step, 1000):
-                seeds = list(links(options.hosts, start, 1000))
+                seeds = list(links(hosts, start, 1000))
                 begin = time.perf_counter()
                 added = await frontier.add(seeds, b"", False)
                 took.append(time.perf_counter() - begin)
@@ -236,7 +313,7 @@ async def scale(options: argparse.Namespace) -> None:
             known += step
             again = 0.0
             for n in range(50):
-                seeds = list(links(options.hosts, (n * 7919 * 1000) % (known - 1000), 1000))
+                seeds = list(links(hosts, first + (n * 7919 * 1000) % (known - first - 1000), 1000))
                 begin = time.perf_counter()
                 added = await frontier.add(seeds, b"", False)
                 again += time.perf_counter() - begin
@@ -255,16 +332,10 @@ async def scale(options: argparse.Namespace) -> None:
                 f"{again / 50_000 * 1e6:9.2f} {leased * 1e3:14.1f} {took[int(len(took) * 0.99)] * 1e3:14.1f}",
                 flush=True,
             )
+    finally:
         begin = time.perf_counter()
         await frontier.close()
         print(f"closed in {time.perf_counter() - begin:.2f} s; peak RSS {peak():.1f} MB")
-        begin = time.perf_counter()
-        frontier = SqliteFrontier(folder)
-        await frontier.open()
-        print(f"opened again in {time.perf_counter() - begin:.2f} s")
-        await frontier.close()
-    finally:
-        shutil.rmtree(folder)
 
 
 def peak() -> float:
@@ -273,7 +344,7 @@ def peak() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["scale", "beside"])
+    parser.add_argument("what", choices=["scale", "large", "beside"])
     parser.add_argument("--urls", type=int, default=10_000_000)
     parser.add_argument("--hosts", type=int, default=None)
     parser.add_argument("--pages", type=int, default=20_000)
@@ -285,10 +356,10 @@ def main() -> None:
     parser.add_argument("--switch", type=float, default=5.0, help="the interpreter's switch interval in ms")
     parser.add_argument("--folder", default=None, help="where the job's folder is made")
     options = parser.parse_args()
-    if options.what == "scale":
+    if options.what in ("scale", "large"):
         options.hosts = options.hosts or 100_000
         print(f"on {os.uname().release}, {os.cpu_count()} cores")
-        asyncio.run(scale(options))
+        asyncio.run(scale(options) if options.what == "scale" else large(options))
     else:
         options.hosts = options.hosts or 1
         sys.setswitchinterval(options.switch / 1000)
