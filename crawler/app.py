@@ -18,7 +18,7 @@ import msgspec
 
 from crawler import settings as layers
 from crawler.clock import SystemClock
-from crawler.config import Config, FrontierConfig
+from crawler.config import Config
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
@@ -38,6 +38,7 @@ from crawler.politeness import robots
 from crawler.spider import load, module
 from crawler.spider.base import Spider, check_spider, initial_domains
 from crawler.spider.bounds import Bounds
+from crawler.spider.budgets import Budgets
 from crawler.spider.dedup import Dedup
 from crawler.spider.harvest import Limits
 from crawler.spider.item import Encoding
@@ -101,7 +102,7 @@ def build(
     return Engine(
         spider=spider,
         config=config,
-        frontier=_frontier(config.frontier, sinks, folder),
+        frontier=_frontier(config, sinks, folder),
         fetcher=Fetcher(
             config.fetch,
             contact=config.politeness.contact,
@@ -125,10 +126,11 @@ def check(cls: type[Spider], arguments: Mapping[str, Any]) -> None:
     check_spider(cls(**arguments))
 
 
-def _frontier(config: FrontierConfig, sinks: Sequence[AnySink], folder: Path | None) -> Frontier:
-    if folder is None or config.backend == "memory":
-        return MemoryFrontier(sinks)
-    return SqliteFrontier(folder, sinks, durability=config.durability)
+def _frontier(config: Config, sinks: Sequence[AnySink], folder: Path | None) -> Frontier:
+    budgets = Budgets(config.scope)
+    if folder is None or config.frontier.backend == "memory":
+        return MemoryFrontier(sinks, budgets=budgets)
+    return SqliteFrontier(folder, sinks, durability=config.frontier.durability, budgets=budgets)
 
 
 def limits_of(config: Config) -> Limits:

@@ -18,9 +18,11 @@ from crawler.frontier.harvested import Harvested
 from crawler.frontier.known import Known
 from crawler.frontier.lane import FRESH, Entry, Row
 from crawler.frontier.tally import Tally, sum_refused
-from crawler.spider.travel import Dropped, Failed, Finds, Finished, Found, Moved, Retry, Ticket
+from crawler.spider.budgets import NO_BUDGETS, Budgets
+from crawler.spider.travel import Dropped, Failed, Finds, Finished, Found, Moved, Refused, Retry, Ticket
 from crawler.spider.url import KEY_BYTES
 
+Count = Callable[[list[bytes]], dict[bytes, int]]
 _decode_found = msgspec.msgpack.Decoder(Found).decode
 _encode_json = msgspec.json.Encoder().encode
 
@@ -53,7 +55,7 @@ class _Wanted(NamedTuple):
 class Draft:
     """State: what has been gathered so far. `first` is the id of the next row, `now` the age of rows that enter."""
 
-    def __init__(self, known: Known, *, first: int, now: float) -> None:
+    def __init__(self, known: Known, *, first: int, now: float, budgets: Budgets = NO_BUDGETS) -> None:
         self.tally = Tally()
         self.duplicates: list[int] = []
         """Per source (a finished ticket, an offer, all seeds): requests that are known already."""
@@ -62,6 +64,10 @@ class Draft:
         self.keys: list[bytes] = []
         """New keys, sorted once settled."""
         self.harvested = Harvested()
+        self.counts: dict[bytes, int] = {}
+        """What the budgets count, as it will be."""
+        self._budgets = budgets
+        self._over: list[Refused] = []
         self._known = known
         self._next = first
         self._now = now
@@ -140,13 +146,21 @@ class Draft:
         requests = {wanted.key for wanted in self._wanted if not wanted.forced}
         return sorted(requests | {key for key in self.harvested.keys if key not in self._known})
 
-    def settle(self, known: Collection[bytes]) -> None:
-        """Make rows of what is wanted; `known` are those of `unknown` that the store knows."""
+    def settle(self, known: Collection[bytes], count: Count = lambda _: {}) -> None:
+        """Make rows of what is wanted; `known` are those of `unknown` that the store knows.
+
+        count: gives what the store has for the budgets' counters of these names.
+        """
+        new: list[tuple[_Wanted, Found]] = []
         for wanted in self._wanted:
             if not wanted.forced and wanted.key in known:
                 self.duplicates[wanted.source] += 1
-                continue
-            found = wanted.found if isinstance(wanted.found, Found) else _decode_found(wanted.found)
+            else:
+                found = wanted.found if isinstance(wanted.found, Found) else _decode_found(wanted.found)
+                new.append((wanted, found))
+        if self._budgets.active:
+            new = self._within_budgets(new, count)
+        for wanted, found in new:
             row = Row(self._next, wanted.key, found.url, found.priority, wanted.depth, 0, found.details, wanted.page)
             self._next += 1
             self.keys.append(wanted.key)
@@ -157,6 +171,20 @@ class Draft:
         self.harvested.settle({key for key in self.harvested.keys if key in known or key in self._known}, self.tally)
         self.keys = sorted({*self.keys, *self.harvested.new})
         self.tally.duplicates = sum(self.duplicates)
+
+    def _within_budgets(self, new: list[tuple[_Wanted, Found]], count: Count) -> list[tuple[_Wanted, Found]]:
+        """What the budgets let in; the start of the crawl, and what it is redirected to, they always do."""
+        names = {name for _, found in new for name in self._budgets.names(found.host, found.url)}
+        self.counts = count(sorted(names))
+        within = []
+        for wanted, found in new:
+            reason = self._budgets.admit(self.counts, found.host, found.url, named=wanted.depth == 0)
+            if reason is None:
+                within.append((wanted, found))
+            else:
+                self._over.append(Refused(reason, found.host, found.url))
+                self.tally.refuse(reason, 1)
+        return within
 
     def reopen(self, host: str, entry: Entry, reason: str) -> None:
         """A failed row enters again, as if never tried."""
@@ -191,7 +219,11 @@ class Draft:
         if suspects:
             cleared = [finished.ticket.id for finished in self._finished if finished.ticket.id in suspects]
             values["cleared"] = _encode_json(cleared).decode()
-        refusals = [refused for finished in self._finished for refused in finished.refused] + self.harvested.refused
+        if self.counts:
+            values["count_names"] = b"".join(self.counts)
+            values["counts"] = packing.numbers(self.counts.values())
+        refusals = [refused for finished in self._finished for refused in finished.refused]
+        refusals += self.harvested.refused + self._over
         if refusals:
             total = sum_refused(refusals).values()
             values["refused"] = _encode_json([(one.reason, one.host, one.url, one.count) for one in total]).decode()

@@ -78,7 +78,7 @@ class Mirror:
             held = Held(lane)
             held.widen(one.fresh, one.later)
             self._held[one.host] = self._held_ids[held.id] = held
-            leases.append(Lease(one.host, lane.token, one.state, lane.next_due, one.sent))
+            leases.append(Lease(one.host, lane.token, one.state, lane.next_due, one.sent, one.robots))
         return leases
 
     def holding(self, lease: Lease) -> Held | None:

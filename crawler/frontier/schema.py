@@ -11,6 +11,8 @@ to 1.8 ms outside the GIL with one new link a page, 12 ms with fifty.
     host     `due`: when it may be leased next; NULL if and only if it has no rows
     ended    failed and dropped rows
     refused  what never became a row, by reason and host
+    taken    requests of a host or of a template, hosts of a domain: what was inserted, counted (`spider/budgets`)
+    robots   what a host's robots.txt files say, as politeness has encoded it
     suspect  tickets that were under way when the process died
     state    the counts, the sinks' positions, the seed cursor: one row
 
@@ -24,6 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from crawler.frontier.packing import BEYOND, COUNT, FRESH_RANGE, HOST, NUMBER, PLACE, RETRY_RANGE, SPAN
+from crawler.spider.budgets import NAME_BYTES
 from crawler.spider.url import KEY_BYTES
 
 APPLICATION_ID = 0x43524C52
@@ -42,6 +45,8 @@ CREATE TABLE ended (id INTEGER PRIMARY KEY, page INTEGER NOT NULL, cell BLOB NOT
 CREATE TABLE refused (
     reason TEXT, host TEXT, url TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (reason, host)
 ) WITHOUT ROWID;
+CREATE TABLE taken (name BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE robots (host BLOB PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE suspect (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, alone INTEGER NOT NULL);
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), run INTEGER NOT NULL, hosts INTEGER NOT NULL, tally BLOB NOT NULL,
@@ -94,6 +99,13 @@ COLUMNS = (
     "reopened",
     "refused",
     "cleared",
+    # what the budgets count
+    "count_names",
+    "counts",
+    # what robots.txt files say
+    "robots_hosts",
+    "robots_spans",
+    "robots",
     # the one row
     "tally",
     "positions",
@@ -185,6 +197,10 @@ CREATE TEMP TRIGGER commit_group INSTEAD OF INSERT ON grp BEGIN
         FROM json_each(NEW.refused) WHERE true
         ON CONFLICT (reason, host) DO UPDATE SET count = count + excluded.count;
     DELETE FROM suspect WHERE id IN (SELECT value FROM json_each(NEW.cleared));
+    INSERT OR REPLACE INTO taken
+        SELECT {_fixed("count_names", NAME_BYTES)}, {_number("counts")} {_each("count_names", NAME_BYTES)};
+    INSERT OR REPLACE INTO robots
+        SELECT {_fixed("robots_hosts", HOST)}, {_spanned("robots_spans", "robots")} {_each("robots_hosts", HOST)};
     UPDATE state SET hosts = hosts + (SELECT count(*) FROM told WHERE what = {NEW}), tally = NEW.tally,
         positions = NEW.positions, cursor = NEW.cursor, finished = NEW.finished;
 END;
@@ -209,6 +225,12 @@ SELECT CAST(group_concat(k, '') AS BLOB) FROM (
 ) WHERE NOT EXISTS (SELECT 1 FROM seen WHERE key = k)
 """
 """Which of the keys are new."""
+COUNTS = f"""
+SELECT CAST(group_concat(name || printf('%0{NUMBER}d', count), '') AS BLOB) FROM (
+    SELECT substr(?1, i * {NAME_BYTES} + 1, {NAME_BYTES}) AS wanted FROM n WHERE i < length(?1) / {NAME_BYTES}
+) JOIN taken ON name = wanted
+"""
+"""Which of these counters there are, each with its number."""
 
 
 def _window(table: str, tail: str, rest: str) -> str:
@@ -232,7 +254,8 @@ READ = _window("queue", _PLACE, "place > ?1 AND place < ?2 ORDER BY place LIMIT 
 LEASE = f"""
 SELECT id, name, state, due, sent,
     ({_window("queue", _PLACE, _between(FRESH_RANGE, RETRY_RANGE))}),
-    ({_window("queue", _PLACE, _between(RETRY_RANGE, BEYOND))})
+    ({_window("queue", _PLACE, _between(RETRY_RANGE, BEYOND))}),
+    (SELECT said FROM robots WHERE robots.host = host.id)
 FROM host WHERE due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.id = host.id)
 ORDER BY due LIMIT ?1
 """

@@ -31,6 +31,7 @@ from crawler.frontier.outputs import Outputs
 from crawler.frontier.store import Applied, LeasedHost, Store, Window, Work
 from crawler.frontier.wal import WalCopier, wal_size
 from crawler.frontier.writer import Writer
+from crawler.spider.budgets import NO_BUDGETS, Budgets
 from crawler.spider.travel import Failed, Finds, Found, Group, Refused, Ticket
 from crawler.spider.url import host_key
 
@@ -63,10 +64,12 @@ class SqliteFrontier:
         known: int = KNOWN,
         window: int = WINDOW,
         wal_limit: int = WAL_LIMIT,
+        budgets: Budgets = NO_BUDGETS,
     ) -> None:
         """folder: the job's; `frontier.db` and `board` lie in it. durability: what a commit survives.
 
         known: keys in the cache. window: rows read at once for a host. wal_limit: bytes.
+        budgets: how much of a host, a template, a domain is taken in.
         """
         self._path = folder / "frontier.db"
         self._board_path = folder / "board"
@@ -75,6 +78,7 @@ class SqliteFrontier:
         self._known = known
         self._window = window
         self._wal_limit = wal_limit
+        self._budgets = budgets
         self._mirror = Mirror()
         self._writer: Writer | None = None
         self._copier: WalCopier | None = None
@@ -101,7 +105,7 @@ class SqliteFrontier:
         """In the writer's thread."""
         self._board = Board(self._board_path)
         self._db = connect(self._path, power=self._power)
-        store = Store(self._db, known=self._known)
+        store = Store(self._db, known=self._known, budgets=self._budgets)
         store.open()
         self._outputs.open(store.positions)
         store.recover(*self._board.read())
@@ -231,7 +235,7 @@ class SqliteFrontier:
 
     async def commit(self, group: Group) -> Committed:
         accepted, verdicts = self._mirror.accept(group.finished)
-        return await self._do(Work(ends=accepted, states=group.hosts), verdicts)
+        return await self._do(Work(ends=accepted, states=group.hosts, robots=group.robots), verdicts)
 
     async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
         if self._mirror.handed(ticket) is None:

@@ -6,7 +6,7 @@ has succeeded. The database's own exceptions pass through: the frontier translat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from crawler.frontier.draft import Draft
 from crawler.frontier.known import Known
 from crawler.frontier.lane import Entry, Place, place_of
 from crawler.frontier.tally import Tally
+from crawler.spider.budgets import NAME_BYTES, NO_BUDGETS, Budgets
 from crawler.spider.travel import Finds, Finished, Found, Refused, Ticket
 from crawler.spider.url import KEY_BYTES
 
@@ -52,6 +53,7 @@ class Work(msgspec.Struct):
     reopened: Sequence[tuple[str, Entry, str]] = ()
     """Host, row, and the reason it had failed for."""
     states: Mapping[str, bytes] = {}
+    robots: Mapping[str, bytes] = {}
     released: Sequence[Released] = ()
     cursor: bytes | None = None
     finished: bool = False
@@ -87,13 +89,15 @@ class LeasedHost(msgspec.Struct, frozen=True):
     sent: float
     fresh: Window
     later: Window
+    robots: bytes = b""
 
 
 class Store:
     """State: the connection, the cache of keys, and a copy of the one row of `state`."""
 
-    def __init__(self, connection: Connection, *, known: int) -> None:
+    def __init__(self, connection: Connection, *, known: int, budgets: Budgets = NO_BUDGETS) -> None:
         self._db = connection
+        self._budgets = budgets
         self.known = Known(known)
         self.run = 0
         self.tally = Tally()
@@ -184,7 +188,7 @@ class Store:
 
     def draft(self, work: Work) -> Draft:
         """What the work will change, decided to the end."""
-        draft = Draft(self.known, first=self.tally.added + 1, now=work.now)
+        draft = Draft(self.known, first=self.tally.added + 1, now=work.now, budgets=self._budgets)
         for finished, entry in work.ends:
             draft.end(finished, entry)
         if work.offer is not None:
@@ -194,7 +198,7 @@ class Store:
         for host, entry, reason in work.reopened:
             draft.reopen(host, entry, reason)
         unknown = draft.unknown
-        draft.settle(self._known_of(unknown))
+        draft.settle(self._known_of(unknown), self._counts)
         return draft
 
     def _known_of(self, keys: list[bytes]) -> Collection[bytes]:
@@ -206,6 +210,12 @@ class Store:
         known = set(keys).difference(_apart(new, KEY_BYTES))
         self.known.add(known)
         return known
+
+    def _counts(self, names: list[bytes]) -> dict[bytes, int]:
+        """What the budgets' counters of these names say."""
+        self._enough_numbers(len(names))
+        (counted,) = self._db.execute(schema.COUNTS, (b"".join(names),)).fetchone()
+        return {one[:NAME_BYTES]: int(one[NAME_BYTES:]) for one in _apart(counted, NAME_BYTES + packing.NUMBER)}
 
     def commit(self, work: Work, draft: Draft, positions: list[bytes]) -> Applied:
         """The one durable act: everything, or an exception and nothing."""
@@ -219,7 +229,12 @@ class Store:
         values["positions"] = msgspec.msgpack.encode(positions)
         values["cursor"] = cursor
         values["finished"] = finished
-        self._enough_numbers(max(len(draft.keys), len(draft.entering), len(work.ends), len(work.released)))
+        if work.robots:
+            values["robots_hosts"] = b"".join([packing.host_id(host) for host in work.robots])
+            values["robots_spans"] = packing.spans(work.robots.values())
+            values["robots"] = b"".join(work.robots.values())
+        arrays: list[Sized] = [draft.keys, draft.entering, draft.counts, work.ends, work.released, work.robots]
+        self._enough_numbers(max(map(len, arrays)))
         self._db.execute(schema.COMMIT, tuple(values.values()))
         # Durable from here on: what follows is memory only.
         new, woke, emptied = (_apart(told, packing.HOST) for told in self._db.execute(schema.TOLD).fetchone())
@@ -246,8 +261,10 @@ class Store:
         self._enough_numbers(len(rows))
         self._db.execute(schema.LEASED, (b"".join([row[0] for row in rows]),))
         return [
-            LeasedHost(name, state, due / 1000, sent / 1000, _window(fresh, window), _window(later, window))
-            for _, name, state, due, sent, fresh, later in rows
+            LeasedHost(
+                name, state, due / 1000, sent / 1000, _window(fresh, window), _window(later, window), robots or b""
+            )
+            for _, name, state, due, sent, fresh, later, robots in rows
         ]
 
     def read(self, host: bytes, after: Place, n: int, *, later: bool) -> Window:

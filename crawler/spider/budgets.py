@@ -26,6 +26,7 @@ from crawler.config import ScopeConfig
 from crawler.kinds import Drop
 from crawler.spider import url as urls
 
+NAME_BYTES = 9
 HOST, DOMAIN, TEMPLATE = b"h", b"d", b"t"
 _VARIABLE = re.compile(r"[0-9A-Za-z]{16,}|[0-9]+")
 _DIGIT = re.compile(r"[0-9]")
@@ -89,6 +90,9 @@ class Budgets:
         limits = {"host": self._per_host, "template": self._per_template, "hosts a domain": self._per_domain}
         told = [f"{limit:,} {what}" for what, limit in limits.items() if limit is not None]
         return f"<Budgets {', '.join(told) or 'none'}>"
+
+
+NO_BUDGETS = Budgets(ScopeConfig())
 
 
 def _name(kind: bytes, what: str) -> bytes:

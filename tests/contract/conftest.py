@@ -18,16 +18,16 @@ async def build(request: pytest.FixtureRequest, tmp_path: Path):
     """Builds and opens a frontier; `again=True` goes on in the same folder. All are closed at the end."""
     built: list[MemoryFrontier | SqliteFrontier] = []
 
-    async def build_one(sinks=()):
+    async def build_one(sinks=(), **options):
         match request.param:
             case "memory":
-                one = MemoryFrontier(sinks)
+                one = MemoryFrontier(sinks, **options)
             case "sqlite":
-                one = SqliteFrontier(tmp_path, sinks)
+                one = SqliteFrontier(tmp_path, sinks, **options)
             case "sqlite, power":
-                one = SqliteFrontier(tmp_path, sinks, durability="power")
+                one = SqliteFrontier(tmp_path, sinks, durability="power", **options)
             case _:
-                one = SqliteFrontier(tmp_path, sinks, known=4, window=2, wal_limit=20_000)
+                one = SqliteFrontier(tmp_path, sinks, known=4, window=2, wal_limit=20_000, **options)
         built.append(one)
         await one.open()
         return one
