@@ -14,6 +14,7 @@ from msgspec import Meta
 Seconds = Annotated[float, Meta(gt=0)]
 SecondsOrZero = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Slots = Annotated[int, Meta(ge=1, le=10_000)]
 CountOrZero = Annotated[int, Meta(ge=0)]
 # What goes into a header must not be able to end it.
 Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z", title="text in one line")]
@@ -36,7 +37,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class CrawlConfig(Section, frozen=True):
-    concurrency: Annotated[Count, _means("requests under way at once, over all hosts")] = 64
+    concurrency: Annotated[Slots, _means("requests under way at once, over all hosts")] = 64
     max_pages: Annotated[Count | None, _means("stop after this many pages")] = None
     max_items: Annotated[Count | None, _means("stop after this many items")] = None
     max_depth: Annotated[CountOrZero | None, _means("follow links at most this far from a start URL")] = None
@@ -173,6 +174,7 @@ class ParseConfig(Section, frozen=True):
 
 
 class OutputConfig(Section, frozen=True):
+    fields: Annotated[tuple[str, ...], _means("columns of CSV, in order; none: the keys of the first item")] = ()
     step_timeout: Annotated[Seconds, _means("seconds an async item step may take for one item")] = 30.0
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,6 +35,7 @@ from crawler.fetch.translate import FetchFailed, failure_of
 from crawler.spider.travel import PLAIN, Details, Failure, Page, Redirect, Spool, Ticket, decode_details
 
 Result = Page | Redirect | Failure
+T = TypeVar("T")
 
 
 class FetchStatistics(msgspec.Struct, frozen=True):
@@ -110,14 +113,14 @@ class Fetcher:
         Raises ConfigError for a `fetch.ca_file` without certificates, JobError for a folder that cannot be used.
         """
         try:
-            tls = await asyncio.to_thread(tls_context, self._config.ca_file)
+            tls = await _in_thread(tls_context, self._config.ca_file)
         except OSError as bad:  # ssl.SSLError is one
             raise ConfigError(
                 f"fetch.ca_file = {self._config.ca_file!r}: expected a file of certificates (PEM): {bad}"
             ) from None
-        jars = Jars(await asyncio.to_thread(SuffixList)) if self._config.cookies else None
+        jars = Jars(await _in_thread(SuffixList)) if self._config.cookies else None
         if self._spool_folder is not None:
-            await asyncio.to_thread(clear, self._spool_folder)
+            await _in_thread(clear, self._spool_folder)
         cache = None
         if self._cache_folder is not None:
             cache = Cache(self._cache_folder, self._config.cache_size)
@@ -296,3 +299,13 @@ class Fetcher:
     def __repr__(self) -> str:
         state = "closed" if self._opened is None else f"{len(self._opened.watch)} under way"
         return f"<Fetcher {state}, {self._requests} requests>"
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Do it beside the loop. A thread cannot be stopped: cancelled, this still waits until its files are shut."""
+    working = asyncio.get_running_loop().run_in_executor(None, partial(work, *arguments))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
