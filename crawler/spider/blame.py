@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 _PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 _STDLIB = str(Path(os.__file__).resolve().parent) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_COMPILED = (".pyx", ".pxd", ".pxi")
+"""Frames of compiled libraries (uvloop, selectolax) name their sources as they lay where they were built."""
 _DUMPED = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
 MAX_FRAMES = 50
 """Frames of a traceback that are kept: a recursion of a thousand tells nothing more than one of fifty."""
@@ -41,6 +43,8 @@ def is_own(file: str, home: str = "") -> bool:
     if home and file == home:
         return True
     if not file or file.startswith(("<", _PACKAGE)) or any(part in file for part in _INSTALLED):
+        return False
+    if file.endswith(_COMPILED):
         return False
     return not file.startswith(_STDLIB)
 

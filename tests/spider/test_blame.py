@@ -34,6 +34,8 @@ def line_of(text: str) -> int:
         ("/usr/lib/python3/dist-packages/requests/api.py", False),
         (selector.__file__, False),
         ("<frozen importlib._bootstrap>", False),
+        ("uvloop/loop.pyx", False),
+        ("selectolax/lexbor/selection.pxi", False),
         ("<string>", False),
         ("", False),
     ],
