@@ -46,6 +46,12 @@ class Summary(Event, frozen=True):
     dropped_items: dict[str, int]
     counters: dict[str, float]
     """The spider's own: `self.stats.add`."""
+    earlier_pages: int = 0
+    """Of `pages`: done by earlier runs of the same job. Seconds, requests, bytes and statuses are of this run."""
+    resumable: bool = False
+    """It was interrupted: there may be more to do."""
+    violations: tuple[str, ...] = ()
+    """Where the counts contradict each other: never, unless there is a bug."""
 
 
 class Progress(Event, frozen=True):
@@ -60,6 +66,8 @@ class Progress(Event, frozen=True):
     queued: int
     hosts: int
     held: tuple[str, ...] = ()
+    earlier_pages: int = 0
+    """Of `pages`: done by earlier runs of the same job."""
 
 
 class CrawlEnded(Event, frozen=True):

@@ -13,6 +13,7 @@ replaced as a whole, so that a kill leaves the old one or the new one.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import fcntl
@@ -28,8 +29,9 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from crawler.errors import JobError, UsageError
+from crawler.errors import JobError, UsageError, near_miss
 from crawler.events import Summary
+from crawler.spider.base import Spider
 
 FORMAT = 1
 """Of the files in a job's folder. A job of a newer one is refused; older ones are read as long as this says so."""
@@ -58,18 +60,29 @@ class Definition(msgspec.Struct, frozen=True):
     identity: Identity
     created: float
     overwrite: bool = False
+    lasts: bool = True
+    """Its requests wait on disk; if not, nothing can go on with it."""
     spider_file: str = ""
     spider_digest: str = ""
     settings: dict[str, Any] = {}
     """Those that differed from their defaults, by dotted key; secrets masked."""
 
 
+class _Format(msgspec.Struct, frozen=True):
+    """What can be read of any definition, also a newer one."""
+
+    format: int
+
+
 class End(msgspec.Struct, frozen=True):
     """How a job ended."""
 
-    reason: str
     at: float
-    summary: dict[str, Any] = {}
+    summary: Summary
+
+    @property
+    def reason(self) -> str:
+        return self.summary.reason
 
 
 class Job:
@@ -83,7 +96,7 @@ class Job:
     @property
     def name(self) -> str:
         """`books/20261122T101500Z`, as the commands take it."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        return name_of(self.folder)
 
     @property
     def identity(self) -> Identity:
@@ -104,42 +117,19 @@ class Job:
         return _read(self.folder / END, End)
 
     def finish(self, end: End) -> None:
-        """Say that it has ended: the next command begins a new one."""
-        _write(self.folder / END, end)
+        """Say that it has ended: the next command begins a new one. Raises JobError if the disk refuses."""
+        try:
+            _write(self.folder / END, end)
+        except OSError as refused:
+            raise JobError(f"{self.folder / END} cannot be written: {refused.strerror}") from None
 
     def reopen(self) -> None:
         """It is unfinished again."""
         (self.folder / END).unlink(missing_ok=True)
 
-    def runner(self) -> int | None:
-        """The process that holds the lock; None if none does."""
-        try:
-            descriptor = os.open(self.folder / LOCK, os.O_RDWR)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _pid(descriptor)
-        else:
-            return None
-        finally:
-            os.close(descriptor)
-
     def __enter__(self) -> Self:
         """Take the lock; the kernel lets go of it with the process. Raises JobError naming the process that has it."""
-        descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = _pid(descriptor)
-            os.close(descriptor)
-            raise JobError(
-                f"the job {self.name} is being run by process {pid}: wait for it, or stop it first"
-            ) from None
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._lock = descriptor
+        self._lock = _lock(self.folder)
         return self
 
     def __exit__(
@@ -148,10 +138,6 @@ class Job:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def size(self) -> int:
-        """Bytes of everything in the folder."""
-        return sum(entry.stat().st_size for entry in self.folder.rglob("*") if entry.is_file())
 
     def __repr__(self) -> str:
         return f"<Job {self.name}>"
@@ -163,37 +149,34 @@ class Jobs:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def all(self, spider: str = "") -> Iterator[Job]:
-        """The jobs of a spider (of all spiders), newest first; folders that are no jobs are passed over."""
-        spiders = [self.root / spider] if spider else sorted(self.root.glob("*"))
-        for folder in spiders:
-            if folder.is_dir():
-                for one in sorted(folder.iterdir(), reverse=True):
-                    if not one.is_symlink() and (one / DEFINITION).is_file():
-                        yield load(one)
+    def folders(self, spider: str = "") -> Iterator[Path]:
+        """The folders of a spider's jobs (of all spiders' jobs), newest first; what is no job is passed over."""
+        for parent in [self.root / spider] if spider else sorted(self.root.glob("*")):
+            if parent.is_dir():
+                for folder in sorted(parent.iterdir(), key=_age_order, reverse=True):
+                    if not folder.is_symlink() and (folder / DEFINITION).is_file():
+                        yield folder
 
-    def unfinished(self, spider: str, arguments: Mapping[str, str]) -> Job | None:
-        """The newest job of this spider and these arguments, if it is unfinished."""
-        newest = self.newest(spider, arguments)
-        return newest if newest is not None and newest.end() is None else None
-
-    def newest(self, spider: str, arguments: Mapping[str, str] | None = None) -> Job | None:
-        """The newest job of this spider (and these arguments)."""
-        for job in self.all(spider):
-            if arguments is None or job.identity.arguments == dict(arguments):
+    def newest(self, spider: str, arguments: Mapping[str, str]) -> Job | None:
+        """The newest job of this spider and these arguments. Raises JobError if one that may be it is damaged."""
+        for folder in self.folders(spider):
+            job = load(folder)
+            if job.identity.arguments == dict(arguments):
                 return job
         return None
 
-    def find(self, name: str) -> Job:
-        """NAME (its newest job) or NAME/TIME. Raises UsageError if there is none."""
+    def folder(self, name: str) -> Path:
+        """The folder of NAME (its newest job) or NAME/TIME. Raises UsageError if there is none."""
         spider, _, stamp = name.partition("/")
-        if stamp and stamp != LATEST:
-            folder = self.root / spider / stamp
-            if (folder / DEFINITION).is_file():
-                return load(folder)
-        elif (job := self.newest(spider)) is not None:
-            return job
+        if _FOLDER_NAME.match(spider) and (not stamp or _FOLDER_NAME.match(stamp)):
+            for folder in self.folders(spider):
+                if stamp in {"", LATEST, folder.name}:
+                    return folder
         raise UsageError(f"there is no job '{name}' in {self.root}: `crawler jobs` lists them")
+
+    def find(self, name: str) -> Job:
+        """As `folder`, but the job itself. Raises JobError if it is damaged or too new."""
+        return load(self.folder(name))
 
     def create(self, definition: Definition) -> Job:
         """A new folder, named after this second in UTC, with its definition; `latest` points to it.
@@ -205,40 +188,83 @@ class Jobs:
             raise UsageError(f"the spider's name {spider!r} cannot be a folder's name; rename it")
         parent = self.root / spider
         try:
-            folder = _new_folder(parent)
-            _write(folder / DEFINITION, definition)
-            _point(parent / LATEST, folder.name)
+            job = begin(_new_folder(parent), definition)
+            _point(parent / LATEST, job.folder.name)
         except OSError as refused:
             raise JobError(f"{parent}: a job cannot be begun here: {refused.strerror}") from None
-        return Job(folder, definition)
+        return job
 
-    def remove(self, job: Job) -> None:
-        """Delete the job's folder; its output, if it had one elsewhere, stays. Raises JobError while it runs."""
-        with job:
-            shutil.rmtree(job.folder)
-        newest = self.newest(job.identity.spider)
+    def remove(self, folder: Path) -> None:
+        """Delete a job's folder; its output, if it had one elsewhere, stays. Raises JobError while it runs."""
+        lock = _lock(folder)
+        try:
+            shutil.rmtree(folder)
+        except OSError as refused:
+            raise JobError(f"{folder} cannot be removed: {refused.strerror}") from None
+        finally:
+            os.close(lock)
+        newest = next(self.folders(folder.parent.name), None)
         if newest is not None:
-            _point(newest.folder.parent / LATEST, newest.folder.name)
-        else:
-            shutil.rmtree(self.root / job.identity.spider, ignore_errors=True)
+            _point(folder.parent / LATEST, newest.name)
+            return
+        (folder.parent / LATEST).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something else lies in it
+            folder.parent.rmdir()
 
     def __repr__(self) -> str:
         return f"<Jobs in {self.root}>"
 
 
-def load(folder: Path) -> Job:
-    """The job in a folder. Raises JobError if it was written by a newer version, or its definition is damaged."""
-    definition = _read(folder / DEFINITION, Definition)
-    if definition is None:
-        raise JobError(f"{folder} is no job: it has no {DEFINITION}")
-    if definition.format > FORMAT:
-        raise JobError(f"{folder} was written by a newer version of crawler: use that one")
+def begin(folder: Path, definition: Definition) -> Job:
+    """Make a job of a folder, which may exist. Raises OSError if the disk refuses."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / DEFINITION, definition)
     return Job(folder, definition)
 
 
-def ended_for_good(summary: Summary) -> bool:
-    """Whether a crawl that ended so is done: by itself, by a limit or by its spider; not if it was interrupted."""
-    return not summary.reason.startswith(("interrupted", "cancelled", "start() failed"))
+def load(folder: Path) -> Job:
+    """The job in a folder. Raises JobError if it was written by a newer version, or its definition is damaged."""
+    file = folder / DEFINITION
+    written_as = _read(file, _Format)
+    if written_as is not None and written_as.format > FORMAT:
+        raise JobError(
+            f"{folder} was written by a newer version of crawler (format {written_as.format}, not {FORMAT}): "
+            "use that version, or begin a new job with --fresh"
+        )
+    definition = _read(file, Definition)
+    if definition is None:
+        raise JobError(f"{folder} is no job: it has no {DEFINITION}")
+    return Job(folder, definition)
+
+
+def name_of(folder: Path) -> str:
+    """`books/20261122T101500Z`, as the commands take it."""
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def runner(folder: Path) -> int | None:
+    """The process that runs the job in a folder; None if none does."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def size(folder: Path) -> int:
+    """Bytes of everything in a job's folder; what vanishes meanwhile does not count."""
+    total = 0
+    for entry in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += entry.lstat().st_size
+    return total
 
 
 def digest(file: str) -> str:
@@ -249,6 +275,21 @@ def digest(file: str) -> str:
         return ""
 
 
+def missing_callbacks(named: Mapping[str, int], cls: type[Spider]) -> str:
+    """A sentence about the first callback that requests name and the spider no longer has; "" if it has them all.
+
+    named: by callback, how many waiting requests name it.
+    """
+    for name, count in sorted(named.items(), key=lambda pair: -pair[1]):
+        if not callable(getattr(cls, name, None)):
+            known = [word for word in vars(cls) if not word.startswith("_")]
+            return (
+                f"{cls.__qualname__} has no callback '{name}' any more, which {count:,} waiting "
+                f"request{'s name' if count > 1 else ' names'}.{near_miss(name, known)} Give it back that name"
+            )
+    return ""
+
+
 def age(then: float, now: float) -> str:
     """`3 min`, `5 h`, `2 days`: roughly, for a person."""
     seconds = max(0.0, now - then)
@@ -257,6 +298,35 @@ def age(then: float, now: float) -> str:
             count = int(seconds // size)
             return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
     return f"{int(seconds)} s"
+
+
+def _lock(folder: Path) -> int:
+    """The descriptor that holds the lock until it is closed. Raises JobError naming the process that has it."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as refused:
+        raise JobError(f"the job in {folder} cannot be run: {refused.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (folder / LOCK).stat()  # somebody may have removed the job a moment ago
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BlockingIOError:
+        pid = _pid(descriptor)
+        os.close(descriptor)
+        raise JobError(
+            f"the job {name_of(folder)} is being run by process {pid}: wait for it, or stop it first"
+        ) from None
+    except OSError as refused:
+        os.close(descriptor)
+        raise JobError(f"the job in {folder} cannot be run: {refused.strerror}") from None
+    return descriptor
+
+
+def _age_order(folder: Path) -> tuple[str, int]:
+    """Sorts folders by their time, and those of one second by their number."""
+    stamp, _, number = folder.name.partition("-")
+    return stamp, int(number) if number.isdigit() else 1
 
 
 def _new_folder(parent: Path) -> Path:
@@ -284,7 +354,12 @@ def _read(file: Path, kind: type[T]) -> T | None:
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, msgspec.ValidationError) as bad:
-        raise JobError(f"{file} is damaged ({bad}); restore it, or begin anew with --fresh") from None
+        raise JobError(
+            f"{file} is damaged ({bad}): restore it, or begin a new job with --fresh; "
+            f"`crawler jobs rm {name_of(file.parent)}` removes this one"
+        ) from None
+    except OSError as refused:
+        raise JobError(f"{file} cannot be read: {refused.strerror}") from None
 
 
 def _write(file: Path, content: msgspec.Struct) -> None:

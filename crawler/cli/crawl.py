@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
@@ -21,12 +21,12 @@ from crawler.cli.main import DONE, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.output import SummaryFile, check_output
 from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
-from crawler.cli.resume import Wish, choose, shown
+from crawler.cli.resume import Wish, hold, shown
 from crawler.config import Config
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.events import Bus, RobotsRead, Summary
-from crawler.jobs import End, ended_for_good
+from crawler.jobs import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
 from crawler.spider.base import Spider
 
@@ -103,42 +103,64 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
     check_output(asked.append, asked.overwrite)
     summary_file = SummaryFile.at(asked.summary, items_on_stdout=STDOUT in (asked.append, asked.overwrite))
     app.check(cls, arguments)
-    wish = Wish(arguments, asked.append, asked.overwrite, asked.resume, asked.fresh, asked.retry_failed)
-    chosen = choose(project, cls, settings, wish)
-    job = chosen.job
     if not asked.quiet and not config.politeness.contact:
         terminal.say(out, [Line(NO_CONTACT, "faint")])
+    wish = Wish(arguments, asked.append, asked.overwrite, asked.resume, asked.fresh, asked.retry_failed)
+    with hold(project, cls, settings, wish) as chosen:
+        if not asked.quiet:
+            terminal.say(out, [Line(line, "faint") for line in chosen.words])
+        ended = _run(cls, config, arguments, chosen.job, asked, out)
+    _tell(ended, chosen.job, asked, out)
+    if not chosen.job.identity.output:
+        click.echo(shown(chosen.job))
+    summary_file.write(ended.document)
+    return ended.code
+
+
+class Ended(NamedTuple):
+    """What a run came to."""
+
+    code: int
+    summary: Summary
+    report: Report
+    document: dict[str, Any]
+    """The summary for programs."""
+
+
+def _run(
+    cls: type[Spider], config: Config, arguments: Mapping[str, str], job: Job, asked: Asked, out: Console
+) -> Ended:
+    """Crawl, with the job's lock held; a job that has come to its end is marked so."""
     bus = Bus()
-    for line in () if asked.quiet else chosen.words:
-        terminal.say(out, [Line(line, "faint")])
     report = Report(bus, on_new_error=_log_error)
     bus.on(RobotsRead, _log_robots)
+    sink = open_sink(job.output, overwrite=job.definition.overwrite, fields=config.output.fields, cuts=job.folder)
 
     def make() -> Engine:
-        sink = open_sink(job.output, overwrite=job.definition.overwrite, cuts=job.folder)
         return app.build(
             cls, config=config, sinks=[sink], arguments=arguments, bus=bus, folder=job.folder,
             retry_failed=asked.retry_failed,
         )  # fmt: skip
 
-    on_stdout = job.output == STDOUT
-    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=on_stdout)
-    with job:
-        job.reopen()
-        summary, received = loop.run(lambda: _crawl(make, window), config.crawl.loop)
-        code = exit_code(summary, received)
-        document = as_json(summary, report, output=shown(job), exit_code=code)
-        if ended_for_good(summary):
-            job.finish(End(summary.reason, time.time(), document))
-    in_job = not job.identity.output
-    if not asked.quiet:
-        terminal.say(out, lines(summary, report, items_in="" if in_job or on_stdout else shown(job)))
-        if not ended_for_good(summary):
-            terminal.say(out, [Line(f"{job.name} is unfinished: the same command goes on with it", "faint")])
-    if in_job:
-        click.echo(shown(job))
-    summary_file.write(document)
-    return code
+    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT)
+    job.reopen()
+    summary, received = loop.run(lambda: _crawl(make, window), config.crawl.loop)
+    if not (summary.resumable and job.definition.lasts):
+        job.finish(End(time.time(), summary))
+    code = exit_code(summary, received)
+    document = as_json(summary, report, output=shown(job), exit_code=code) | {"output_errors": sink.errors}
+    return Ended(code, summary, report, document)
+
+
+def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
+    if asked.quiet:
+        return
+    elsewhere = job.identity.output not in {"", STDOUT}
+    terminal.say(out, lines(ended.summary, ended.report, items_in=shown(job) if elsewhere else ""))
+    for error, count in ended.document["output_errors"].items():
+        terminal.say(out, [Line(f"  {shown(job)}: {error}: left out {count:,} times", "bad")])
+    if ended.summary.resumable and job.definition.lasts:
+        terminal.say(out, [Line(f"{job.name} is unfinished: the same command goes on with it", "faint")])
 
 
 def exit_code(summary: Summary, received: Sequence[int]) -> int:
@@ -178,7 +200,7 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
     window = watching.window(engine)
 
     def stop(reason: str) -> None:
-        engine.stop(reason)
+        engine.stop(reason, resumable=True)
         grace = watching.config.crawl.grace
         window.note(f"{reason}: finishing what is under way, {grace:g} s at most; once more to stop at once")
 

@@ -15,9 +15,7 @@ from crawler.kinds import FAILURES
 
 @click.command("failed", short_help="List the requests that failed or were dropped.")
 @click.argument("name", metavar="NAME[/TIME]")
-@click.option(
-    "--refused", is_flag=True, help="Count what was never taken in too, with a sample of each reason."
-)
+@click.option("--refused", is_flag=True, help="Count what was never taken in too, with a sample of each reason.")
 @options.as_json
 def command(name: str, refused: bool, as_json: bool) -> None:
     """List the requests of a job that failed or were dropped. `crawler crawl NAME --retry-failed` tries them again.
@@ -31,11 +29,11 @@ def command(name: str, refused: bool, as_json: bool) -> None:
         empty = True
         for row in look.ended():
             empty = False
-            click.echo(msgspec.json.encode(row).decode() if as_json else safe(_line(row)))
+            click.echo(msgspec.json.encode(row).decode() if as_json else _shown(_line(row)))
         for one in look.refusals() if refused else ():
             empty = False
             text = f"refused {one.reason}  {one.count:,} on {one.host}, for example {one.url}"
-            click.echo(msgspec.json.encode(msgspec.to_builtins(_Refused.of(one))).decode() if as_json else safe(text))
+            click.echo(msgspec.json.encode(msgspec.to_builtins(_Refused.of(one))).decode() if as_json else _shown(text))
     if empty and not as_json:
         click.echo(f"nothing failed in {job.name}", err=True)
 
@@ -52,6 +50,11 @@ class _Refused(msgspec.Struct):
     @classmethod
     def of(cls, refused: object) -> _Refused:
         return cls("refused", *(getattr(refused, name) for name in ("reason", "host", "url", "count")))
+
+
+def _shown(text: str) -> str:
+    """On one line, whatever servers have written."""
+    return safe(text.replace("\n", "\\n"))
 
 
 def _line(row: Ended) -> str:

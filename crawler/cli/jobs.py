@@ -14,57 +14,80 @@ from crawler.cli.main import DONE, JOB
 from crawler.cli.project import Project
 from crawler.cli.resume import shown
 from crawler.cli.safe import safe
-from crawler.errors import JobError
+from crawler.errors import JobError, UsageError
 from crawler.frontier.inspection import Inspection
-from crawler.jobs import Job, Jobs, age
+from crawler.jobs import Job, Jobs, age, load, name_of, runner, size
+from crawler.output.sinks.choose import open_sink
 
 
-@click.group("jobs", short_help="List, check and remove jobs.", invoke_without_command=True)
-@click.pass_context
+class ByName(click.Group):
+    """Takes what is no command of its own as a job's name: `crawler jobs books`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in self.commands or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        return "list", self.commands["list"], args
+
+
+@click.group("jobs", cls=ByName, short_help="List, check and remove jobs.", invoke_without_command=True)
 @options.as_json
+@click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """List the jobs of this project, newest first: state, pages, items, failed, size.
+    """List the jobs of this project, newest first: state, pages, items, failed, size. A name lists those of one spider.
 
     \b
     crawler jobs
-    crawler jobs show books
-    crawler jobs verify books/20261122T101500Z
+    crawler jobs books
+    crawler jobs books/20261122T101500Z --json
     """
     if ctx.invoked_subcommand is None:
-        _list(list(here().all()), as_json)
+        _list(list(here().folders()), as_json)
 
 
 @command.command("list", short_help="List the jobs of a spider.")
-@click.argument("name", default="")
+@click.argument("name", default="", metavar="[NAME[/TIME]]")
 @options.as_json
-def list_jobs(name: str, as_json: bool) -> None:
-    """List the jobs of one spider, or one job.
+@click.pass_context
+def list_jobs(ctx: click.Context, name: str, as_json: bool) -> None:
+    """List all jobs, those of one spider, or one job: the same as `crawler jobs NAME`.
 
     \b
     crawler jobs list books
     """
     jobs = here()
-    _list([jobs.find(name)] if "/" in name else list(jobs.all(name)), as_json)
+    above = ctx.parent is not None and bool(ctx.parent.params.get("as_json"))
+    if name:
+        newest = jobs.folder(name)
+        folders = [newest] if "/" in name else list(jobs.folders(name))
+    else:
+        folders = list(jobs.folders())
+    _list(folders, as_json or above)
 
 
 @command.command("rm", short_help="Remove a job's folder.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME/TIME…")
 def remove(names: tuple[str, ...]) -> None:
-    """Delete jobs with all that their folders hold; outputs elsewhere stay.
+    """Delete jobs with all that their folders hold; outputs elsewhere stay. NAME/latest is the newest one.
 
     \b
     crawler jobs rm books/20261122T101500Z
     """
     jobs = here()
-    for job in [jobs.find(name) for name in names]:
-        jobs.remove(job)
-        click.echo(f"removed {job.name}")
+    for name in names:
+        if "/" not in name:
+            raise UsageError(f"'{name}' names no single job: write {name}/TIME, or {name}/latest")
+    for folder in dict.fromkeys(jobs.folder(name) for name in names):
+        jobs.remove(folder)
+        click.echo(f"removed {name_of(folder)}")
 
 
 @command.command("verify", short_help="Check that a job holds together.")
 @click.argument("name", metavar="NAME[/TIME]")
 def verify(name: str) -> int:
-    """Check the job's store and the law of conservation: every request that ever waited has one end, or still waits.
+    """Check the job's store, its output, and the law of conservation: every request that ever waited has one end, or
+    still waits.
 
     \b
     crawler jobs verify books
@@ -73,6 +96,8 @@ def verify(name: str) -> int:
     with Inspection(job.folder) as look:
         violations = look.check()
         known = look.statistics()
+        positions = look.positions
+    violations += filter(None, (open_sink(job.output).check(position) for position in positions))
     for violation in violations:
         click.secho(safe(violation), fg="red", err=True)
     if violations:
@@ -88,8 +113,8 @@ def here() -> Jobs:
     return Jobs(project.home / project.settings().config.crawl.jobs)
 
 
-def _list(jobs: list[Job], as_json: bool) -> None:
-    rows = [_row(job) for job in jobs]
+def _list(folders: list[Path], as_json: bool) -> None:
+    rows = [_row(folder) for folder in folders]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -99,36 +124,57 @@ def _list(jobs: list[Job], as_json: bool) -> None:
     now = time.time()
     width = max(len(row["job"]) for row in rows)
     for row in rows:
-        size = f"{row['size'] / 1e6:.1f} MB"
-        counts = f"{row['pages']:>9,} pages {row['items']:>9,} items {row['failed']:>6,} failed {size:>10}"
+        bytes_ = f"{row['size'] / 1e6:.1f} MB"
+        counts = f"{row['pages']:>9,} pages {row['items']:>9,} items {row['failed']:>6,} failed {bytes_:>10}"
         state = row["state"] if row["reason"] in {"", "finished"} else f"{row['state']} ({row['reason']})"
-        click.echo(safe(f"{row['job']:<{width}}  {counts}  {age(row['created'], now):>7} ago  {state}"))
+        began = f"{age(row['created'], now)} ago" if row["created"] else ""
+        click.echo(safe(f"{row['job']:<{width}}  {counts}  {began:>11}  {state}"))
 
 
-def _row(job: Job) -> dict[str, Any]:
-    end, runner = job.end(), job.runner()
+def _row(folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "job": job.name,
-        "state": f"running as process {runner}" if runner else "unfinished" if end is None else "finished",
-        "reason": "" if end is None else end.reason,
-        "created": job.definition.created,
-        "arguments": job.identity.arguments,
-        "output": shown(job),
-        "folder": str(Path(job.folder)),
-        "size": job.size(),
+        "job": name_of(folder),
+        "state": "damaged",
+        "reason": "",
+        "created": 0.0,
+        "arguments": {},
+        "output": "",
+        "folder": str(folder),
+        "size": size(folder),
         "pages": 0,
         "items": 0,
         "failed": 0,
         "left": 0,
     }
     try:
+        job = load(folder)
+        row |= _definition(job)
+        row |= _counts(job)
+    except JobError as damaged:
+        row |= {"state": "damaged", "reason": str(damaged)}
+    return row
+
+
+def _definition(job: Job) -> dict[str, Any]:
+    end, pid = job.end(), runner(job.folder)
+    unfinished = "unfinished" if job.definition.lasts else "broken off"
+    return {
+        "state": f"running as process {pid}" if pid else unfinished if end is None else "finished",
+        "reason": "" if end is None or pid else end.summary.reason,
+        "created": job.definition.created,
+        "arguments": job.identity.arguments,
+        "output": shown(job),
+    }
+
+
+def _counts(job: Job) -> dict[str, int]:
+    """From the store; from the summary, if the job was kept in memory."""
+    if Inspection.possible(job.folder):
         with Inspection(job.folder) as look:
             known = look.statistics()
-    except JobError as damaged:
-        summary = {} if end is None else end.summary
-        row |= {key: summary.get(key, 0) for key in ("pages", "items", "left")}
-        row["failed"] = sum(n for name, n in summary.get("outcomes", {}).items() if name.startswith("failed"))
-        if end is None:
-            row["reason"] = str(damaged)
-        return row
-    return row | {"pages": known.done, "items": known.items, "failed": known.failed, "left": known.unfinished}
+        return {"pages": known.done, "items": known.items, "failed": known.failed, "left": known.unfinished}
+    end = job.end()
+    if end is None:
+        return {}
+    failed = sum(n for name, n in end.summary.outcomes.items() if name.startswith("failed"))
+    return {"pages": end.summary.pages, "items": end.summary.items, "failed": failed, "left": end.summary.left}

@@ -115,7 +115,8 @@ class Window:
     def draw(self) -> None:
         """Show this moment."""
         progress = self._read()
-        line = safe(describe(self._name, progress, self._speed.after(progress.seconds, progress.pages)))
+        speed = self._speed.after(progress.seconds, progress.pages - progress.earlier_pages)
+        line = safe(describe(self._name, progress, speed))
         if self._live is None:
             self._out.print(line)
         else:

@@ -109,13 +109,15 @@ class Report:
 
 def lines(summary: Summary, report: Report, *, items_in: str) -> list[Line]:
     """The summary as a person reads it. items_in: where the items are, in words; "" if that is said elsewhere."""
-    fine = summary.reason == "finished" and not summary.spider_errors
+    fine = summary.reason == "finished" and not summary.spider_errors and not summary.violations
     head = f"{summary.spider}: {summary.reason} after {duration(summary.seconds)}"
     where = f"in {items_in}" if items_in and summary.items else ""
-    rate = f"{summary.pages / summary.seconds:,.1f}/s, " if summary.seconds > 0 else ""
+    here = summary.pages - summary.earlier_pages
+    rate = f"{here / summary.seconds:,.1f}/s, " if summary.seconds > 0 else ""
+    earlier = f"; {summary.earlier_pages:,} of them in earlier runs" if summary.earlier_pages else ""
     return [
         Line(head, "good" if fine else "title"),
-        _row("pages", summary.pages, f"{rate}{size(summary.bytes)}"),
+        _row("pages", summary.pages, f"{rate}{size(summary.bytes)}{earlier}"),
         _row("items", summary.items, where),
         *_dropped_items(summary),
         *_outcomes(summary, report),
@@ -124,6 +126,7 @@ def lines(summary: Summary, report: Report, *, items_in: str) -> list[Line]:
         *_counts("statuses", summary.statuses),
         *_counts("counters", summary.counters),
         *_errors(report),
+        *(Line(f"the counts do not balance, please report it: {one}", "bad") for one in summary.violations),
     ]
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.frontier.base import Ended, FrontierStatistics
-from crawler.frontier.sqlite import translated
+from crawler.frontier.sqlite import refuse_foreign, translated
 from crawler.frontier.store import Store
 from crawler.spider.travel import Refused, decode_details
 
@@ -55,10 +55,22 @@ class Inspection:
             raise JobError(f"{folder} holds no frontier.db: the job was kept in memory, or never began")
         self._db = translated(self._connect, self._path)
         self._store = Store(self._db, known=1)
-        translated(self._store.look, self._path)
+        try:
+            translated(self._look, self._path)
+        except BaseException:
+            self._db.close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+    def _look(self) -> None:
+        refuse_foreign(self._db, self._path)
+        # Killed in the middle of being made, it has no tables, or nothing in them: the next run makes them.
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        self._empty = not tables or self._db.execute("SELECT count(*) FROM state").fetchone() == (0,)
+        if not self._empty:
+            self._store.look()
 
     def __enter__(self) -> Self:
         return self
@@ -74,10 +86,15 @@ class Inspection:
             in_flight=0, leased=0, idle_hosts=self._store.waiting_hosts, finished=self._store.finished
         )
 
+    @property
+    def positions(self) -> list[bytes]:
+        """Where each sink stood at the last commit."""
+        return self._store.positions or []
+
     def ended(self) -> Iterator[Ended]:
         """Every failed and dropped row, oldest first."""
         after = 0
-        while cells := translated(partial(self._store.ended, after, BATCH), self._path):
+        while not self._empty and (cells := translated(partial(self._store.ended, after, BATCH), self._path)):
             for cell in cells:
                 yield cell.public()
             after = cells[-1].row.id
@@ -92,15 +109,27 @@ class Inspection:
                 known = decode_details(decode(cell + _UNSTORED).details)
                 found.update({known.callback, known.errback} - {""})
 
-        translated(read, self._path)
+        if not self._empty:
+            translated(read, self._path)
         return found
 
     def refusals(self, n: int = 1000) -> list[Refused]:
         """What never became a row, per reason and host, most frequent first, with a sample."""
-        return translated(lambda: self._store.refusals(n), self._path)
+        return [] if self._empty else translated(lambda: self._store.refusals(n), self._path)
 
     def check(self) -> list[str]:
         """Violations of the law of conservation, one sentence each; reads the whole store."""
-        damage = translated(lambda: self._db.execute("PRAGMA quick_check").fetchall(), self._path)
-        broken = [f"SQLite says: {line}" for (line,) in damage if line != "ok"]
-        return broken + translated(self._store.check, self._path)
+        return translated(self._check, self._path)
+
+    def _check(self) -> list[str]:
+        # One moment, also while another process goes on writing.
+        self._db.execute("BEGIN")
+        try:
+            damage = self._db.execute("PRAGMA quick_check").fetchall()
+            broken = [f"SQLite says: {line}" for (line,) in damage if line != "ok"]
+            if self._empty:
+                return broken
+            self._store.look()
+            return broken + self._store.check()
+        finally:
+            self._db.execute("ROLLBACK")

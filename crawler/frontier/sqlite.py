@@ -353,16 +353,7 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
     """Open the file, or create it; refuse what is not ours or newer than this program."""
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != schema.APPLICATION_ID and (application or tables):
-            raise JobError(f"{path} is not a crawl's database")
-        if version > schema.VERSION:
-            raise JobError(
-                f"{path} was written by a newer version of this program (format {version}, not {schema.VERSION}): "
-                "use that version, or start a new job with --fresh"
-            )
+        refuse_foreign(db, path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
         db.execute("PRAGMA wal_autocheckpoint = 0")
@@ -372,6 +363,20 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
+    """Raises JobError for a database that is not ours, or newer than this program."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != schema.APPLICATION_ID and (application or tables):
+        raise JobError(f"{path} is not a crawl's database")
+    if version > schema.VERSION:
+        raise JobError(
+            f"{path} was written by a newer version of this program (format {version}, not {schema.VERSION}): "
+            "use that version, or start a new job with --fresh"
+        )
 
 
 def translated(work: Callable[[], T], path: Path) -> T:

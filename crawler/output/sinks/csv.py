@@ -83,7 +83,7 @@ class Csv:
                 error = f"no column '{key}'"
                 if error not in self.errors and len(self.errors) < NAMED:
                     log.warning(
-                        "CSV: an item has the key '%s', but no such column: left out. State the columns in `fields`",
+                        "CSV: an item has the key '%s', but no such column: left out. output.fields states the columns",
                         key,
                     )
                 self.errors[error] = self.errors.get(error, 0) + 1

@@ -109,10 +109,11 @@ class FileSink:
         Raises OutputError if another process writes it, if it cannot be opened, or if it is not the file that the
         position was taken in.
         """
-        self._fd = self._locked()
+        known = None if position is None else msgspec.msgpack.decode(position, type=_Position)
+        self._fd = self._locked(None if known is None else known.length)
         try:
-            if position is not None:
-                self._return_to(msgspec.msgpack.decode(position, type=_Position))
+            if known is not None:
+                self._return_to(known)
             elif self._overwrite:
                 os.ftruncate(self._fd, 0)
             else:
@@ -141,6 +142,17 @@ class FileSink:
         os.ftruncate(self._fd, known.length)
         self._set_end(known.length)
 
+    def check(self, position: bytes) -> str:
+        """What stands against going on at a position, in a sentence; "" if nothing does. Touches nothing."""
+        known = msgspec.msgpack.decode(position, type=_Position)
+        try:
+            with self.path.open("rb") as file:
+                return self._differs(file.fileno(), known)
+        except FileNotFoundError:
+            return self._gone(known.length) if known.length else ""
+        except OSError as refused:
+            return f"{self.path} cannot be read: {refused.strerror}"
+
     def close(self) -> None:
         """Write the ending and let go. Idempotent; raises OSError if there is no room for the ending."""
         if self._fd < 0:
@@ -154,10 +166,15 @@ class FileSink:
 
     # ---- opening ---------------------------------------------------------------------------------------------
 
-    def _locked(self) -> int:
+    def _locked(self, written: int | None) -> int:
+        """The open file. written: bytes that an earlier run has written to it; then it must be there still."""
+        create = 0 if written else os.O_CREAT
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+            if create:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        except FileNotFoundError:
+            raise OutputError(self._gone(written or 0)) from None
         except OSError as refused:
             raise OutputError(f"{self.path} cannot be written: {refused.strerror}") from None
         try:
@@ -187,9 +204,13 @@ class FileSink:
             ending = self._adopt_compressed(tail) if self._compress else self._format.adopt(self._head(), tail)
         except OutputError as why:
             raise OutputError(f"{self.path}: {why}") from None
-        if ending:
-            os.ftruncate(self._fd, size - ending)
         self._set_end(size - ending)
+        if ending:
+            # Not cut off, but put as we write it: the file stays whole until the job's first commit, and from then on
+            # the ending is known for what it is, also after a kill.
+            closed = self._packed(self._format.ending())
+            os.pwrite(self._fd, closed, self._length)
+            os.ftruncate(self._fd, self._length + len(closed))
 
     def _adopt_compressed(self, tail: bytes) -> int:
         """Only an ending that we wrote ourselves can be taken off again: it is a gzip member of its own."""
@@ -212,24 +233,36 @@ class FileSink:
             return file.read(HEAD)
 
     def _return_to(self, known: _Position) -> None:
-        size = os.fstat(self._fd).st_size
+        if wrong := self._differs(self._fd, known):
+            raise OutputError(wrong)
+        self._set_end(known.length)
+        self._format.state = known.state
+        self._cut(os.fstat(self._fd).st_size)
+
+    def _differs(self, fd: int, known: _Position) -> str:
+        """Why the open file is not the one that the position was taken in; "" if it is."""
+        size = os.fstat(fd).st_size
         if size < known.length:
-            raise OutputError(
+            return (
                 f"{self.path} has {size:,} bytes, but this job had written {known.length:,}: somebody has shortened, "
                 "moved or replaced it. Bring it back, or start a new job with --fresh"
             )
-        self._set_end(known.length)
-        if zlib.crc32(self._tail) != known.checksum:
-            raise OutputError(
+        if zlib.crc32(_tail(fd, known.length)) != known.checksum:
+            return (
                 f"{self.path} has been changed before byte {known.length:,}, where this job goes on. "
                 "Bring back the file as it was, or start a new job with --fresh"
             )
-        self._format.state = known.state
-        self._cut(size)
+        return ""
+
+    def _gone(self, written: int) -> str:
+        return (
+            f"{self.path} is gone, but this job had written {written:,} bytes to it. "
+            "Bring it back, or start a new job with --fresh"
+        )
 
     def _set_end(self, length: int) -> None:
         self._length = length
-        self._tail = os.pread(self._fd, CHECKED, max(0, length - CHECKED))[: min(CHECKED, length)]
+        self._tail = _tail(self._fd, length)
 
     # ---- writing ---------------------------------------------------------------------------------------------
 
@@ -279,3 +312,8 @@ class FileSink:
 
     def __repr__(self) -> str:
         return f"<FileSink {self.path} {self._length:,} bytes{', gzip' if self._compress else ''}>"
+
+
+def _tail(fd: int, length: int) -> bytes:
+    """The last bytes before a place."""
+    return os.pread(fd, min(CHECKED, length), max(0, length - CHECKED))

@@ -29,6 +29,11 @@ class PipeSink:
     def encoding(self, encoding: Literal["json", "msgpack"]) -> None:
         self._format.encoding = encoding
 
+    @property
+    def errors(self) -> dict[str, int]:
+        """What could not be written as it was, and how often."""
+        return self._format.errors
+
     def open(self, position: bytes | None) -> None:
         """What an earlier run wrote is gone down the pipe; nothing to come back to."""
 
@@ -56,6 +61,10 @@ class PipeSink:
 
     def rollback(self, position: bytes) -> None:
         self._held.clear()
+
+    def check(self, position: bytes) -> str:
+        """Nothing can be said of what went down the pipe."""
+        return ""
 
     def close(self) -> None:
         self._held.clear()

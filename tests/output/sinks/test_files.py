@@ -125,6 +125,26 @@ def test_a_file_shortened_or_changed_before_the_position_is_refused_and_left_alo
     assert path.read_bytes() == spoilt
 
 
+def test_a_file_that_is_gone_is_missed_and_not_made_anew(path):
+    sink = opened(lines(path))
+    sink.append(ITEMS)
+    position = sink.position()
+    sink.close()
+    path.unlink()
+    with pytest.raises(OutputError, match=r"is gone, but this job had written 54 bytes to it. Bring it back"):
+        lines(path).open(position)
+    assert not path.exists()
+
+
+def test_a_file_that_nothing_was_written_to_may_be_gone(path):
+    sink = opened(lines(path))
+    position = sink.position()
+    sink.close()
+    path.unlink()
+    opened(lines(path), position).close()
+    assert path.read_bytes() == b""
+
+
 def test_an_edit_far_before_the_position_is_not_looked_for(path):
     sink = opened(lines(path))
     sink.append([b'"' + b"x" * 10_000 + b'"'] * 2)
