@@ -4,8 +4,8 @@
 
 Every page of the start page's host is read; what it links to elsewhere, and its images, styles and scripts, is asked
 for once and not read. The item names the first page that was found to link there. What robots.txt forbids is not
-asked for, and therefore not reported. A host that does not answer at all might forbid everything: it is reported as
-robots-unreachable, after ten minutes of patience.
+asked for, and therefore not reported. A host that cannot be had at all is reported for its own reason (dns, refused,
+tls) after a few tries; one that answers "not now" to its robots.txt as robots-unreachable, after ten minutes.
 
 Whatever is not read is asked for with HEAD. Some servers answer HEAD wrongly, so only a GET that fails as well makes
 an address broken.

@@ -11,12 +11,13 @@ import click
 from crawler.cli import options
 from crawler.cli.project import Project
 from crawler.settings import DEFAULT, Knob, describe
+from crawler.settings import markdown as page
 
 
 @click.command("settings", short_help="Show every setting, its value and origin.")
 @click.argument("name", metavar="[NAME|FILE.py]", default="")
 @options.overrides
-@click.option("--markdown", is_flag=True, help="Print a table in Markdown, for documentation.")
+@click.option("--markdown", is_flag=True, help="Print the page of the documentation (docs/settings.md).")
 @options.as_json
 def command(name: str, overrides: tuple[str, ...], markdown: bool, as_json: bool) -> None:
     """Show every setting: its value, where the value comes from, and what it means. With NAME, as that spider has it.
@@ -34,7 +35,7 @@ def command(name: str, overrides: tuple[str, ...], markdown: bool, as_json: bool
     if as_json:
         click.echo(json.dumps([knob._asdict() for knob in knobs], indent=2, ensure_ascii=False))
     elif markdown:
-        click.echo("\n".join(as_markdown(knobs)))
+        click.echo(page(), nl=False)
     else:
         for text, changed in as_text(knobs):
             click.secho(text, bold=True if changed else None)
@@ -56,31 +57,6 @@ def as_text(knobs: Sequence[Knob]) -> Iterator[tuple[str, bool]]:
                 yield f"{'':<{names}}  {'':<{values}}  {knob.origin:<{origins}}  {knob.meaning}", changed
             else:
                 yield f"{knob.key:<{names}}  {value:<{values}}  {knob.origin:<{origins}}  {knob.meaning}", changed
-
-
-def as_markdown(knobs: Sequence[Knob]) -> Iterator[str]:
-    """One table per section; what is set here stands beside the default only if something is set."""
-    is_set = any(knob.origin != DEFAULT for knob in knobs)
-    columns = ["Setting", "Default", *(["Here", "From"] if is_set else []), "Takes", "Meaning"]
-    for number, (section, group) in enumerate(groupby(knobs, key=_section)):
-        if number:
-            yield ""
-        yield f"## [{section}]"
-        yield ""
-        yield _row(columns)
-        yield _row(["---"] * len(columns))
-        for knob in group:
-            here = [f"`{knob.value_text}`", knob.origin] if knob.origin != DEFAULT else ["", ""]
-            cells = [f"`{knob.key}`", _code(knob.default_text), *(here if is_set else []), knob.type_text, knob.meaning]
-            yield _row([cell.replace("|", "\\|") for cell in cells])
-
-
-def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _section(knob: Knob) -> str:
