@@ -31,6 +31,7 @@ class Committer:
         frontier: Frontier,
         *,
         state_of: Callable[[str], bytes | None],
+        take_robots: Callable[[], dict[str, bytes]] = dict,
         on_committed: OnCommitted,
         pressure: Pressure,
         clock: Clock,
@@ -38,6 +39,7 @@ class Committer:
     ) -> None:
         self._frontier = frontier
         self._state_of = state_of
+        self._take_robots = take_robots
         self._on_committed = on_committed
         self._pressure = pressure
         self._clock = clock
@@ -89,7 +91,7 @@ class Committer:
             host = one.ticket.host
             if host not in states and (state := self._state_of(host)) is not None:
                 states[host] = state
-        return Group(finished, states)
+        return Group(finished, states, self._take_robots())
 
     def _told(self, finished: Sequence[Finished], committed: Committed) -> None:
         self._on_committed(finished, committed)

@@ -9,6 +9,7 @@ from collections import deque
 
 from crawler.frontier.base import Lease
 from crawler.politeness.hosts import HostState, Rules
+from crawler.politeness.robots import Robots
 from crawler.spider.travel import Ticket
 
 
@@ -25,6 +26,7 @@ class Lane:
         "next_due",
         "open",
         "refilling",
+        "robots",
         "robots_asked",
         "sending",
         "state",
@@ -50,6 +52,8 @@ class Lane:
         """Tickets handed out and not committed yet: the lease is kept for them."""
         self.sending = 0
         """The id of the ticket that is on its way to the wire: the host is off the heap until it has been sent."""
+        self.robots: dict[str, Robots] = {}
+        """What is known of the host's robots.txt files, by origin."""
         self.robots_asked = ""
         """The origin whose robots.txt is being fetched; the lane is closed meanwhile."""
         self.entry: tuple[float, int, Lane] | None = None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from crawler.clock import Clock
 from crawler.engine.lane import Lane
 from crawler.frontier.base import Frontier
-from crawler.politeness import hosts
+from crawler.politeness import hosts, robots
 from crawler.spider.travel import Ticket, decode_details
 
 WINDOW = 32
@@ -22,6 +22,7 @@ LOW_WATER = 8
 """Below this the window is read ahead, so that a fast host never waits for the frontier."""
 LEASE_BATCH = 64
 MIN_LANES = 1000
+MOST_MANNERS = 1000
 LONG_WAIT = 300.0
 """Seconds; a host that must wait longer than this gives its place in memory to another one, if others wait."""
 
@@ -50,8 +51,8 @@ class Lanes:
         self._to_read: dict[Lane, None] = {}
         self._waiting_hosts = 0
         self._room = max(MIN_LANES, 2 * workers)
-        self._manners: dict[str, hosts.HostState] = {}
-        """Of hosts that only guests have asked; the frontier keeps those of all others."""
+        self._manners: dict[str, tuple[hosts.HostState, dict[str, robots.Robots]]] = {}
+        """Of the hosts that were given back last, for guests; the frontier keeps those of hosts that have rows."""
         self._wanted = asyncio.Event()
 
     async def refill(self) -> None:
@@ -75,8 +76,14 @@ class Lanes:
         """The host's lane, or a new one that has no lease."""
         lane = self._lanes.get(host)
         if lane is None:
-            lane = self._lanes[host] = Lane(host, self._manners.pop(host, hosts.NEW))
+            lane = self._lanes[host] = Lane(host, hosts.NEW)
+            self._remember(lane)
         return lane
+
+    def _remember(self, lane: Lane) -> None:
+        """What was learnt of the host when it was last here."""
+        if (known := self._manners.pop(lane.host, None)) is not None:
+            lane.state, lane.robots = known
 
     def read_ahead(self, lane: Lane) -> None:
         """The lane's window is getting low."""
@@ -125,6 +132,8 @@ class Lanes:
             if lane is None:
                 state = self._rules.resumed(hosts.decode(lease.state), lease.last_sent)
                 lane = self._lanes[lease.host] = Lane(lease.host, state, lease)
+                self._remember(lane)
+                lane.robots = robots.decode_all(lease.robots) or lane.robots
             else:  # it was here for guests: what they have just learnt of the host stands
                 lane.lease, lane.more = lease, True
             if lane.state.named:
@@ -159,8 +168,11 @@ class Lanes:
     async def _give_back(self, lane: Lane) -> None:
         lane.entry = None
         del self._lanes[lane.host]
+        # What guests have learnt is kept nowhere else, and a guest may come to a host that has been given back.
+        self._manners[lane.host] = lane.state, lane.robots if lane.lease is None else {}
+        if len(self._manners) > MOST_MANNERS:
+            del self._manners[next(iter(self._manners))]
         if lane.lease is None:
-            self._manners[lane.host] = lane.state
             return
         await self._frontier.release(lane.lease, hosts.encode(lane.state), lane.state.next_at)
         self.waiting(self._frontier.statistics().idle_hosts)

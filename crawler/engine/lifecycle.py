@@ -107,6 +107,7 @@ class Engine:
         self._committer = Committer(
             frontier,
             state_of=self._scheduler.state_of,
+            take_robots=self._scheduler.take_robots,
             on_committed=self._committed,
             pressure=pressure,
             clock=clock,

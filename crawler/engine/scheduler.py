@@ -76,11 +76,11 @@ class Scheduler:
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
         self._limiter = AsyncLimiter(1, 1 / config.max_rate) if config.max_rate else None
         self._most_doubtful = max(1, workers // PROBATION_SHARE)
-        # All mutable state beside the lanes: the heap of those that wait for a time, and what robots.txt files say.
+        # All mutable state beside the lanes: the heap of those that wait for a time, and robots.txt files to be stored.
         self._heap: list[Entry] = []
         self._guest_heap: list[Entry] = []
         self._order = 0
-        self._robots: dict[str, robots.Robots] = {}
+        self._robots_read: dict[str, bytes] = {}
         self._robots_serial = 0
         self._quarantine = Quarantine({})
         self._doubtful: set[int] = set()
@@ -154,14 +154,22 @@ class Scheduler:
     def robots_fetched(self, ticket: Ticket, known: robots.Robots) -> None:
         """The robots.txt that a ticket with a negative id asked for has been read."""
         lane = self.lanes[ticket.host]
-        self._robots[urls.origin(ticket.url)] = known
+        lane.robots[urls.origin(ticket.url)] = known
         lane.robots_asked = ""
+        if lane.lease is not None:
+            self._robots_read[lane.host] = robots.encode_all(lane.robots)
         lane.state = self.rules.crawl_delay(lane.state, known.crawl_delay)
         self._arrange(lane)
 
     def robots_of(self, ticket: Ticket) -> robots.Robots | None:
         """What is known of the robots.txt of the ticket's origin."""
-        return self._robots.get(urls.origin(ticket.url))
+        lane = self.lanes.get(ticket.host)
+        return None if lane is None else lane.robots.get(urls.origin(ticket.url))
+
+    def take_robots(self) -> dict[str, bytes]:
+        """What robots.txt files have said since the last call, encoded for the commit, by host."""
+        read, self._robots_read = self._robots_read, {}
+        return read
 
     def visit(self, ticket: Ticket) -> None:
         """A request that is no row of the frontier and that somebody awaits: it takes the host's next turn.
@@ -246,7 +254,7 @@ class Scheduler:
             return None
         ticket = lane.guests[0] if lane.guests else lane.window[0]
         if self._obey_robots:
-            known = self._robots.get(urls.origin(ticket.url))
+            known = lane.robots.get(urls.origin(ticket.url))
             if known is None or (known.expires <= now and not known.given_up(now)):
                 return self._ask_robots(lane, ticket), None
             if known.verdict == "unreachable" and not known.given_up(now):

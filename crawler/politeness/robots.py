@@ -7,6 +7,7 @@ expired.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -60,7 +61,7 @@ class Robots:
         """When it was first found unreachable; 0.0 if the last attempt went well."""
         self.attempts = attempts
         """Attempts in a row that failed."""
-        self._matcher = Matcher(rules) if rules is not None else None
+        self._matcher: Matcher | None = None
 
     @property
     def crawl_delay(self) -> float:
@@ -80,8 +81,10 @@ class Robots:
 
     def allowed(self, url: str) -> bool:
         """Whether a normalised URL may be asked for. Nothing may while the file is unreachable."""
-        if self._matcher is None:
+        if self.rules is None:
             return self.verdict == "allow"
+        if self._matcher is None:
+            self._matcher = Matcher(self.rules)
         return self._matcher.allow(urls.path(url))
 
     def encode(self) -> bytes:
@@ -105,9 +108,24 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
     attempts: int
 
 
-def decode(data: bytes) -> Robots | None:
+_decode_stored = msgspec.msgpack.Decoder(_Stored).decode
+_decode_map = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+
+
+def decode(data: bytes) -> Robots:
     """What `Robots.encode` has stored."""
-    return Robots(*msgspec.structs.astuple(msgspec.msgpack.decode(data, type=_Stored))) if data else None
+    return Robots(*msgspec.structs.astuple(_decode_stored(data)))
+
+
+def encode_all(known: Mapping[str, Robots]) -> bytes:
+    """What a host's robots.txt files say, by origin, for storage; those that are not worth it left out."""
+    encoded = {origin: data for origin, one in known.items() if (data := one.encode())}
+    return msgspec.msgpack.encode(encoded) if encoded else b""
+
+
+def decode_all(data: bytes) -> dict[str, Robots]:
+    """What `encode_all` has stored."""
+    return {origin: decode(one) for origin, one in _decode_map(data).items()} if data else {}
 
 
 def location(url: str) -> str:

@@ -86,7 +86,8 @@ class Rig:
         await self.commit(ticket, outcome or Done())
 
     async def commit(self, ticket: Ticket, outcome: Outcome) -> None:
-        committed = await self.frontier.commit(Group([Finished(ticket, outcome)]))
+        group = Group([Finished(ticket, outcome)], robots=self.scheduler.take_robots())
+        committed = await self.frontier.commit(group)
         self.tally.open -= 1
         self.scheduler.committed([ticket], committed.due, committed.idle_hosts)
         await settle()
@@ -206,6 +207,64 @@ async def test_what_robots_forbids_is_dropped_and_costs_no_turn() -> None:
             ("1", "robots"),
             ("2", "robots"),
         ]
+
+
+async def test_a_robots_txt_is_asked_for_once_a_day_though_its_host_comes_and_goes() -> None:
+    rig = Rig(robots=True)
+    async with rig.running():
+        for day, page in ((0.0, "1"), (3600.0, "2"), (24 * 3600.0, "3")):
+            await rig.clock.advance(day)
+            await rig.add(f"https://a.example/{page}")
+            handed = rig.taken()
+            if page != "2":
+                (asked,) = handed
+                assert asked.url == "https://a.example/robots.txt"
+                rig.scheduler.sent(asked)
+                rig.scheduler.answered(asked, 404, 0.0, None)
+                rig.scheduler.done(asked)
+                known = read(Page(asked.url, 404, (), b"", 0.0), "crawler", rig.clock.now())
+                rig.scheduler.robots_fetched(asked, known)
+                await settle()
+                handed = rig.taken()
+            (ticket,) = handed
+            assert ticket.url == f"https://a.example/{page}"
+            rig.scheduler.sent(ticket)
+            await rig.finish(ticket)
+            assert len(rig.scheduler.lanes) == 0, "given back"
+
+
+async def test_what_a_guest_has_learnt_of_a_host_is_there_for_the_next_one() -> None:
+    rig = Rig(robots=True, delay=5.0)
+    async with rig.running():
+        for serial in (-(10**9), -(10**9) - 1):
+            guest = Ticket(serial, b"", "a.example", f"https://a.example/{serial}")
+            rig.scheduler.visit(guest)
+            await settle()
+            (handed,) = rig.taken()
+            if handed.url.endswith("robots.txt"):
+                rig.scheduler.sent(handed)
+                rig.scheduler.answered(handed, 404, 0.0, None)
+                rig.scheduler.done(handed)
+                known = read(Page(handed.url, 404, (), b"", 0.0), "crawler", rig.clock.now())
+                rig.scheduler.robots_fetched(handed, known)
+                await rig.clock.advance(5.0)
+                (handed,) = rig.taken()
+            assert handed.url == guest.url
+            rig.scheduler.sent(handed)
+            rig.scheduler.answered(handed, 200, 0.0, None)
+            rig.scheduler.done(handed)
+            await settle()
+            assert len(rig.scheduler.lanes) == 0
+            if serial == -(10**9):
+                rig.scheduler.visit(guest)
+                await settle()
+                assert rig.taken() == [], "the delay holds"
+                await rig.clock.advance(5.0)
+                (again,) = rig.taken()
+                rig.scheduler.sent(again)
+                rig.scheduler.answered(again, 200, 0.0, None)
+                rig.scheduler.done(again)
+                await rig.clock.advance(5.0)
 
 
 async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it() -> None:

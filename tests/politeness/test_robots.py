@@ -100,15 +100,22 @@ def test_an_expired_copy_holds_as_long_as_no_new_one_can_be_had() -> None:
 def test_a_copy_survives_the_process_and_an_unreachable_file_does_not() -> None:
     known = robots.read(page(200, b"User-agent: *\nDisallow: /a\nAllow: /a/*b$\nCrawl-delay: 3"), "crawler", NOW)
     again = robots.decode(known.encode())
-    assert again is not None
     assert (again.verdict, again.expires, again.rules, again.crawl_delay) == ("rules", known.expires, known.rules, 3.0)
     assert [again.allowed(f"https://a.example/{path}") for path in ("a", "a/b", "c")] == [False, True, True]
     assert len(known.encode()) < 60
     missing = robots.decode(robots.read(page(404), "crawler", NOW).encode())
-    assert missing is not None
     assert (missing.verdict, missing.why) == ("allow", "status 404")
     assert robots.read(page(503), "crawler", NOW).encode() == b""
-    assert robots.decode(b"") is None
+
+
+def test_a_host_s_files_are_stored_together_by_origin() -> None:
+    http = robots.read(page(200, b"User-agent: *\nDisallow: /a"), "crawler", NOW)
+    https = robots.read(page(503), "crawler", NOW)
+    again = robots.decode_all(robots.encode_all({"http://a.example": http, "https://a.example": https}))
+    assert again.keys() == {"http://a.example"}
+    assert not again["http://a.example"].allowed("http://a.example/a")
+    assert robots.encode_all({"https://a.example": https}) == b""
+    assert robots.decode_all(b"") == {}
 
 
 def test_a_file_too_large_to_be_stored_beside_its_host_is_not() -> None:
