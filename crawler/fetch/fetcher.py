@@ -7,7 +7,7 @@ frontier and the scheduler do that, so every request is counted and polite.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -63,7 +63,8 @@ class Fetcher:
     """Fetches; see `fetch`. `open` and `close` belong inside the running loop.
 
     contact: who runs the crawl, for the User-Agent. allowed_private: whether a host key was named by a start URL.
-    spool: folder for large bodies, None to keep them in memory. cache: folder for `fetch.cache`.
+    statuses: what the spider handles itself on every request, redirects among them. spool: folder for large bodies,
+    None to keep them in memory. cache: folder for `fetch.cache`.
     Raises ConfigError for settings that cannot work.
     """
 
@@ -75,12 +76,14 @@ class Fetcher:
         allowed_private: Callable[[str], bool],
         clock: Clock,
         bus: Bus,
+        statuses: Collection[int] = (),
         spool: Path | None = None,
         cache: Path | None = None,
     ) -> None:
         if config.cache != "off" and cache is None:
             raise ConfigError(f'fetch.cache = "{config.cache}" needs a folder: run the crawl as a job')
         self._config = config
+        self._handled = frozenset(statuses)
         self._guard = Guard(allow_private=config.allow_private, named=allowed_private)
         self._limits = Limits(
             connect=config.connect_timeout,
@@ -171,7 +174,7 @@ class Fetcher:
         self._replayed += 1
         if opened.jars is not None:
             opened.jars.store(details.session, ticket.url, known.headers, self._clock.now())
-        away = redirects.follow(known.status, known.headers, ticket.url, details, self._config.max_redirects)
+        away = self._away(known.status, known.headers, ticket.url, details)
         if away is not None:
             return away
         if refused := self._refused(ticket, known.status, known.headers):
@@ -261,7 +264,7 @@ class Fetcher:
         status, headers, url = reply.status, reply.raw_headers, ticket.url
         if opened.jars is not None and SET_COOKIE in reply.headers:
             opened.jars.store(details.session, url, headers, self._clock.now())
-        away = redirects.follow(status, headers, url, details, self._config.max_redirects, elapsed)
+        away = self._away(status, headers, url, details, elapsed)
         if away is None and (refused := self._refused(ticket, status, headers)):
             return Failure("content-type", refused, status=status, elapsed=elapsed)
         body: bytes | Spool = b""
@@ -279,6 +282,14 @@ class Fetcher:
         if isinstance(body, Spool):
             return Page(url, status, headers, b"", elapsed, flags, details.hops, body)
         return Page(url, status, headers, body, elapsed, flags, details.hops)
+
+    def _away(
+        self, status: int, headers: Headers, url: str, details: Details, elapsed: float = 0.0
+    ) -> Redirect | Failure | None:
+        """Where an answer sends us, if it does."""
+        if status in self._handled:
+            return None
+        return redirects.follow(status, headers, url, details, self._config.max_redirects, elapsed)
 
     def _refused(self, ticket: Ticket, status: int, headers: Headers) -> str:
         """The content type of a success that no callback asked for; robots.txt and `self.fetch` take anything."""

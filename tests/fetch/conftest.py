@@ -110,6 +110,7 @@ async def fetchers() -> AsyncIterator[MakeFetcher]:
         allowed: Callable[[str], bool] = lambda host: True,
         spool: Path | None = None,
         cache_folder: Path | None = None,
+        statuses: tuple[int, ...] = (),
         **settings: Any,
     ) -> Fetcher:
         fetcher = Fetcher(
@@ -118,6 +119,7 @@ async def fetchers() -> AsyncIterator[MakeFetcher]:
             allowed_private=allowed,
             clock=SystemClock(),
             bus=Bus(),
+            statuses=statuses,
             spool=spool,
             cache=cache_folder,
         )

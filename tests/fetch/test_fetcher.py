@@ -113,9 +113,14 @@ async def test_a_redirect_is_handed_back_and_its_connection_used_again(wire: Any
 
 async def test_a_redirect_status_that_the_spider_handles_is_a_page(wire: Any, fetchers: Any, ticket: Any) -> None:
     url = await wire.answers(b"HTTP/1.1 301 X\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n")
-    page = await (await fetchers()).fetch(ticket(url, statuses=(301,)), nothing)
-    assert isinstance(page, Page)
-    assert page.status == 301
+    for fetcher, asked in (
+        (await fetchers(), ticket(url, statuses=(301,))),
+        (await fetchers(statuses=(301, 404)), ticket(url)),
+    ):
+        page = await fetcher.fetch(asked, nothing)
+        assert isinstance(page, Page)
+        assert page.status == 301
+    assert isinstance(await (await fetchers(statuses=(302,))).fetch(ticket(url), nothing), Redirect)
 
 
 async def test_on_sent_is_told_once_when_the_server_can_see_the_request(wire: Any, fetchers: Any, ticket: Any) -> None:
