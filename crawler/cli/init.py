@@ -18,11 +18,11 @@ from crawler.settings import FILE
 from crawler.spider import blame
 
 EXAMPLE = '''\
-"""An example that runs anywhere: it serves a small demo shop on this machine, and crawls it.
+"""An example that runs anywhere: it serves a demo shop on this machine, and crawls it.
 
     crawler crawl example -O books.jsonl
 
-Replace start_urls and the selectors by those of your site, and remove opened() and closed().
+Replace start_urls and the selectors by your site's; remove opened() and closed().
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ START = "https://www.example.org/"
 TEMPLATE = Template('''\
 """What this spider collects, in one line.
 
-    crawler crawl $name -O $name.jsonl
+crawler crawl $name -O $name.jsonl
 """
 
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ from crawler import Request, Response, Spider
 class $cls(Spider):
     name = "$name"
     start_urls = ["$start"]
-    # Hosts that may be crawled, subdomains included. Left out: those of start_urls. None: anywhere.
+    # Hosts that may be crawled, subdomains included. Left out: those of start_urls.
     # allowed_domains = ["$host"]
     # Settings of this spider alone; `crawler settings` lists them all.
     # settings = {"crawl.max_pages": 100, "politeness.delay": 1}
 
     def parse(self, response: Response) -> Iterator[dict[str, Any] | Request]:
-        """One page: yield items (dicts, dataclasses ...) and the requests that lead on."""
+        """One page: yield items (dicts, dataclasses ...) and requests that lead on."""
         yield {"url": response.url, "title": response.css("title::text").get()}
         yield from response.follow_all(css="a[href]")
 ''')

@@ -1,17 +1,21 @@
 """The command line as a person uses it: in this process for what is quick, as a process where that is the point."""
 
 import asyncio
+import fcntl
 import logging
 import os
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from support.site import Site
 
-from crawler.cli import main, terminal
+from crawler.cli import main
+from crawler.cli.terminal import OURS, ConsoleHandler
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from crawler.cli.main import main; main()"]
@@ -26,12 +30,12 @@ class Ended(NamedTuple):
 @pytest.fixture(autouse=True)
 def _logging_as_before():
     """Commands set up the process's log; the next test starts without it."""
-    names = ("", *terminal.OURS)
+    names = ("", *OURS)
     before = {name: logging.getLogger(name).level for name in names}
     yield
     logging.captureWarnings(False)
     root = logging.getLogger()
-    for handler in [one for one in root.handlers if isinstance(one, terminal.ConsoleHandler)]:
+    for handler in [one for one in root.handlers if isinstance(one, ConsoleHandler)]:
         root.removeHandler(handler)
     for name, level in before.items():
         logging.getLogger(name).setLevel(level)
@@ -94,8 +98,10 @@ async def start(project, tmp_path):
         }
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
         environment = os.environ | extra | options.pop("env", {})
+        if options.pop("terminal", False):  # Ctrl-C typed there reaches it
+            options["preexec_fn"] = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, env=environment, cwd=project, start_new_session=True, **options
+            *COMMAND, *arguments, env=environment, cwd=options.pop("cwd", project), start_new_session=True, **options
         )
         started.append(process)
         return Running(process)
@@ -113,3 +119,50 @@ async def site():
     await made.open()
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def other_site():
+    made = Site()
+    await made.open()
+    yield made
+    await made.close()
+
+
+class Terminal:
+    """A pseudo terminal of 120 columns: what was drawn on it, as bytes."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = os.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.drawn = b""
+        self._changed = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self.master, self._read)
+
+    def _read(self) -> None:
+        try:
+            self.drawn += os.read(self.master, 65536)
+        except OSError:  # the other side has been closed
+            asyncio.get_running_loop().remove_reader(self.master)
+        self._changed.set()
+
+    async def shows(self, text: bytes) -> None:
+        async with asyncio.timeout(60):
+            while text not in self.drawn:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.master)
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+async def terminal():
+    made = Terminal()
+    yield made
+    made.close()

@@ -38,7 +38,7 @@ def test_a_mistake_in_the_file_is_named_with_its_line(crawler, project):
 
 
 def test_markdown_is_the_page_of_the_documentation(crawler, project):
-    assert crawler("settings", "--markdown").out == markdown()
+    assert crawler("settings", "--markdown").out == settings.markdown()
 
 
 def test_secrets_are_not_shown(crawler, project):
