@@ -20,6 +20,8 @@ class Site:
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
         self.handlers: dict[str, Handler] = {}
+        self.fallback: Handler | None = None
+        """Answers for every path that is in neither: a site without an end."""
         self.seen: Counter[str] = Counter()
         self.under_way = 0
         self.most_under_way = 0
@@ -50,6 +52,8 @@ class Site:
             if handler is not None:
                 return await handler(request)
             page = self.pages.get(path)
+            if page is None and self.fallback is not None and request.path != "/robots.txt":
+                return await self.fallback(request)
             if page is None:
                 return web.Response(status=404)
             return web.Response(text=page, content_type="text/html")
