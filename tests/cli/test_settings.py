@@ -2,7 +2,8 @@
 
 import json
 
-from crawler.settings import markdown
+from crawler import schema
+from crawler import schema, settings
 
 
 def test_every_setting_stands_on_a_line_with_its_meaning(crawler, project):
