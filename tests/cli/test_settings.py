@@ -2,7 +2,7 @@
 
 import json
 
-from crawler import schema
+from crawler import schema, settings
 from crawler import schema, settings
 
 
