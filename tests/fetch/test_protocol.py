@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -72,7 +73,8 @@ async def test_bytes_that_the_loop_has_not_read_yet_disqualify_a_connection_too(
     fetcher = await fetchers()
     await fetcher.fetch(ticket(url), nothing)
     # Straight into the kernel, and at once the next fetch, which takes its connection without a turn of the loop.
-    writers[0].get_extra_info("socket")._sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nSTALE")
+    stale = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nSTALE"
+    assert os.write(writers[0].get_extra_info("socket").fileno(), stale) == len(stale)
     page = await fetcher.fetch(ticket(url), nothing)
     assert isinstance(page, Page)
     assert page.body == b"ok"
