@@ -88,8 +88,10 @@ def _kind_of_payload(caught: http.ClientPayloadError) -> str:
 
 def _kind_of_os(caught: OSError) -> str:
     number = caught.errno
-    if number is None and isinstance(caught, http.ClientConnectorError):
-        number = caught.os_error.errno
+    if isinstance(caught, http.ClientConnectorError):
+        number = caught.os_error.errno or number
+        if number is None:
+            return "refused"  # several addresses, each with an error of its own
     if number in _OURS:
         return "no-socket"
     if number == errno.ETIMEDOUT:

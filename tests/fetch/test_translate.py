@@ -43,6 +43,7 @@ def payload(cause: BaseException) -> aiohttp.ClientPayloadError:
         (aiohttp.ServerFingerprintMismatch(b"", b"", "a", 1), "tls"),
         (aiohttp.ClientConnectorError(KEY, os_error(errno.ECONNREFUSED)), "refused"),
         (aiohttp.ClientConnectorError(KEY, os_error(errno.ENETUNREACH)), "refused"),
+        (aiohttp.ClientConnectorError(KEY, OSError("Multiple exceptions: refused, unreachable")), "refused"),
         (aiohttp.ClientConnectorError(KEY, os_error(errno.ETIMEDOUT)), "connect-timeout"),
         (aiohttp.ClientConnectorError(KEY, os_error(errno.ECONNRESET)), "reset"),
         (aiohttp.ClientConnectorError(KEY, os_error(errno.EMFILE)), "no-socket"),
