@@ -100,6 +100,8 @@ class Child:
         return answer
 
     def _take(self, answer: Answer) -> None:
+        for part in wire.cut(answer):
+            self._end.send(wire.Part(part))
         self._answers.append(answer)
         self._size += sum(map(len, answer.items)) + 64 * len(answer.finds.records)
         if self._size >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_AFTER:

@@ -291,6 +291,9 @@ class ParsePool:
     def _take_answers(self, worker: Worker, answers: list[Answer]) -> None:
         for answer in answers:
             worker.assigned.pop(answer.serial, None)
+            parts = worker.parts.pop(answer.serial, None)
+            if parts is not None:
+                wire.join(parts, answer)
             entry = self._open.get(answer.serial)
             if entry is None:
                 continue

@@ -40,6 +40,8 @@ class Worker:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.assigned: dict[int, Entry] = {}
+        self.parts: dict[int, list[Answer]] = {}
+        """Parts of large answers that are still coming, by serial."""
         self.frames = 0
         self.pages = 0
         self.first_memory = 0
@@ -198,6 +200,8 @@ class Staff:
             if worker.is_leaving and not worker.assigned:
                 self._say_stop(worker)
             self._changed()
+        elif isinstance(message, wire.Part):
+            worker.parts.setdefault(message.answer.serial, []).append(message.answer)
         elif isinstance(message, wire.Ready):
             self._has_come_up(worker, message.memory)
         else:

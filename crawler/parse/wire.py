@@ -3,7 +3,7 @@
     parent ── Start ─────────────► child
            ◄───────────── Ready | Broken
            ── Work | Widen | Stop ►
-           ◄────────────────── Report
+           ◄─────── Part | Report
 
 A large body travels as an open file beside its frame. The child's end is blocking and lives here; the parent's end is
 driven by the event loop and lives in `process.py`.
@@ -17,17 +17,21 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
 from crawler.parse.work import Setup
 from crawler.spider.load import SpiderRef
-from crawler.spider.travel import Answer, Job
+from crawler.spider.travel import Answer, Finds, Job
+from crawler.spider.url import KEY_BYTES
 
 length = struct.Struct("!I")
 READ = 256 * 1024
 """Bytes per read: more than a socket's buffer holds (208 KiB on Linux) would never be filled at once."""
 _MAX_FDS = 16
+PART = 2000
+"""Items and requests in one frame: decoding them holds the parent's loop for about a millisecond."""
 
 
 class Start(msgspec.Struct, tag="start", array_like=True):
@@ -88,8 +92,14 @@ class Report(msgspec.Struct, tag="report", array_like=True):
     """Bytes resident; 0: not looked at this time."""
 
 
+class Part(msgspec.Struct, tag="part", array_like=True):
+    """Some of the items and requests of a page whose answer comes later: a very large answer, cut."""
+
+    answer: Answer
+
+
 ToChild = Start | Work | Widen | Stop
-FromChild = Ready | Broken | Report
+FromChild = Ready | Broken | Part | Report
 _encoder = msgspec.msgpack.Encoder()
 _to_child = msgspec.msgpack.Decoder(ToChild)
 from_child = msgspec.msgpack.Decoder(FromChild)
@@ -101,6 +111,37 @@ def frame(message: ToChild | FromChild) -> bytearray:
     _encoder.encode_into(message, buffer, length.size)
     length.pack_into(buffer, 0, len(buffer) - length.size)
     return buffer
+
+
+def cut(answer: Answer) -> Iterator[Answer]:
+    """Parts of an answer with at most `PART` items or requests each; what is left in it, and comes last, is as small.
+
+    Put together again by `join`.
+    """
+    items, keys, finds = answer.items, answer.item_keys, answer.finds
+    for at in range(0, len(items) - PART, PART):
+        yield Answer(answer.serial, items=items[at : at + PART], item_keys=keys[at : at + PART])
+    for at in range(0, len(finds) - PART, PART):
+        yield Answer(answer.serial, finds=_slice(finds, at, at + PART))
+    if len(items) > PART:
+        rest = (len(items) - 1) // PART * PART
+        answer.items, answer.item_keys = items[rest:], keys[rest:]
+    if len(finds) > PART:
+        answer.finds = _slice(finds, (len(finds) - 1) // PART * PART, len(finds))
+
+
+def _slice(finds: Finds, start: int, end: int) -> Finds:
+    return Finds(finds.keys[start * KEY_BYTES : end * KEY_BYTES], finds.records[start:end])
+
+
+def join(parts: list[Answer], last: Answer) -> None:
+    """Put the parts of an answer in front of its rest, in their order."""
+    whole = [*parts, last]
+    last.items = list(chain.from_iterable(part.items for part in whole))
+    last.item_keys = list(chain.from_iterable(part.item_keys for part in whole))
+    last.finds = Finds(
+        b"".join(part.finds.keys for part in whole), list(chain.from_iterable(part.finds.records for part in whole))
+    )
 
 
 class Frames:

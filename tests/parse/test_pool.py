@@ -25,7 +25,7 @@ from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.spider import load
 from crawler.spider.harvest import Limits
-from crawler.spider.travel import Answer, Spool
+from crawler.spider.travel import Answer, Found, Spool
 
 
 def children() -> set[int]:
@@ -115,6 +115,24 @@ async def test_a_body_that_lies_in_a_file_is_read_where_the_callback_runs(
     [answer] = await running.run(spooled)
     assert items(answer)[0]["size"] == 3_000_000
     assert (tmp_path / "body").exists()
+
+
+async def test_an_answer_of_any_size_arrives_whole_and_in_order(start: Start) -> None:
+    running = await start(
+        """
+        def parse(self, response):
+            for n in range(30_000):
+                yield {"n": n}
+                yield Request(f"http://a.example/{n}")
+        """,
+        timeout=60.0,
+    )
+    small, large = await running.run(job("parse"), job("parse"))
+    for answer in (small, large):
+        assert [item["n"] for item in items(answer)] == list(range(30_000))
+        found = [msgspec.msgpack.decode(record, type=Found).url for record in answer.finds.records]
+        assert found == [f"http://a.example/{n}" for n in range(30_000)]
+        assert len(answer.finds.keys) == 12 * 30_000
 
 
 async def test_scope_widened_meanwhile_counts_for_the_pages_after_it_and_in_later_processes(start: Start) -> None:

@@ -91,6 +91,30 @@ def test_every_message_of_the_child_arrives_as_it_was(
     assert wire.frame(got) == wire.frame(message)
 
 
+@given(st.integers(0, 25), st.integers(0, 25), st.booleans())
+def test_a_large_answer_is_cut_into_small_parts_and_joined_to_what_it_was(items: int, finds: int, keyed: bool) -> None:
+    keys = [b"%012d" % n for n in range(finds)]
+    whole = Answer(
+        3,
+        items=[b"%d" % n for n in range(items)],
+        item_keys=[b"key %d" % n for n in range(items)] if keyed else [],
+        finds=Finds(b"".join(keys), [msgspec.Raw(key) for key in keys]),
+        counters={"n": 1},
+    )
+    before = (list(whole.items), list(whole.item_keys), whole.finds.keys, [bytes(raw) for raw in whole.finds.records])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "PART", 4)
+        parts = list(wire.cut(whole))
+    for part in (*parts, whole):
+        assert len(part.items) <= 4
+        assert len(part.finds) <= 4
+        assert len(part.item_keys) in {0, len(part.items)}
+        assert part.serial == 3
+    wire.join(parts, whole)
+    assert before == (whole.items, whole.item_keys, whole.finds.keys, [bytes(raw) for raw in whole.finds.records])
+    assert whole.counters == {"n": 1}
+
+
 def test_bodies_in_files_come_with_their_frames_also_when_several_are_read_at_once(
     ends: tuple[socket.socket, wire.ChildEnd],
 ) -> None:
