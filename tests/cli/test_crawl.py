@@ -107,6 +107,8 @@ async def test_the_summary_file_says_what_the_screen_says(start, spider, project
     summary = json.loads((project / "s.json").read_text())
     assert (summary["pages"], summary["items"], summary["exit_code"], summary["output"]) == (3, 3, 0, "a.csv")
     assert summary["reason"] == "finished"
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [key for key in summary if f"`{key}`" not in page] == []  # each key is explained
     assert list(project.glob(".s.json*")) == []
     assert "items" in ended.err
 

@@ -1,5 +1,7 @@
 """Options that several commands take are the same everywhere."""
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -21,3 +23,21 @@ def test_every_option_of_every_command_is_explained():
         command = main.commands.get_command(click.Context(main.commands), name)
         for option in command.params:
             assert isinstance(option, click.Argument) or option.help, (name, option.opts)
+
+
+def all_commands():
+    for name in main.COMMANDS:
+        command = main.commands.get_command(click.Context(main.commands), name)
+        yield name, command
+        for below in getattr(command, "commands", {}).values():
+            yield name, below
+
+
+def test_the_page_about_commands_names_every_command_and_every_option():
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
+    for name, command in all_commands():
+        section = sections[f"crawler {name}"]
+        for option in command.params:
+            missing = [flag for flag in option.opts if flag.startswith("-") and f"`{flag}" not in section]
+            assert not missing, f"docs/commands.md says nothing of {missing} of crawler {name}"

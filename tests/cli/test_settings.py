@@ -3,7 +3,6 @@
 import json
 
 from crawler import schema, settings
-from crawler import schema, settings
 
 
 def test_every_setting_stands_on_a_line_with_its_meaning(crawler, project):
