@@ -26,7 +26,7 @@ from crawler.config import Config
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.events import Bus, RobotsRead, Summary
-from crawler.jobs import End, Job
+from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
 from crawler.spider.base import Spider
 

@@ -16,7 +16,8 @@ from crawler.cli.resume import shown
 from crawler.cli.safe import safe
 from crawler.errors import JobError, UsageError
 from crawler.frontier.inspection import Inspection
-from crawler.jobs import Job, Jobs, age, load, name_of, runner, size
+from crawler.jobs.job import Job, age, load, name_of, runner, size
+from crawler.jobs.root import Jobs
 from crawler.output.sinks.choose import open_sink
 
 

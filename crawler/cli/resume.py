@@ -6,8 +6,6 @@ Whatever stands in the way is refused with the ways on, before anything is fetch
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +13,15 @@ from typing import NamedTuple
 from crawler.cli.project import Project
 from crawler.errors import UsageError
 from crawler.frontier.inspection import Inspection
-from crawler.jobs import FORMAT, Definition, Identity, Job, Jobs, age, digest, missing_callbacks
+from crawler.jobs.job import Definition, Job, age
+from crawler.jobs.resume import check_code, define, has_begun
+from crawler.jobs.root import Jobs
 from crawler.output.sinks.choose import STDOUT
-from crawler.parse.work import home_of
-from crawler.settings import Settings, describe
+from crawler.settings import Settings
 from crawler.spider import blame
 from crawler.spider.base import Spider
+
+WAYS = "add --resume to go on with the new code, or --fresh to begin a new job (the old folder stays)"
 
 
 class Wish(NamedTuple):
@@ -53,7 +54,8 @@ def hold(project: Project, cls: type[Spider], settings: Settings, wish: Wish) ->
     the ways on; JobError if a folder cannot be used.
     """
     jobs = Jobs(project.home / settings.config.crawl.jobs)
-    now = _define(cls, settings, wish)
+    output = wish.append or wish.overwrite
+    now = define(cls, settings, wish.arguments, output, overwrite=bool(wish.overwrite))
     while True:
         job = _unfinished(jobs, now, wish)
         resumed = job is not None
@@ -67,7 +69,7 @@ def hold(project: Project, cls: type[Spider], settings: Settings, wish: Wish) ->
                 yield Chosen(job, resumed, words)
                 return
         except UsageError:
-            if not resumed and not _has_begun(job):
+            if not resumed and not has_begun(job.folder):
                 jobs.remove(job.folder)
             raise
 
@@ -85,35 +87,6 @@ def _unfinished(jobs: Jobs, now: Definition, wish: Wish) -> Job | None:
     return job if job is not None and job.definition.lasts and job.end() is None else None
 
 
-def _define(cls: type[Spider], settings: Settings, wish: Wish) -> Definition:
-    file = home_of(cls)
-    output = wish.append or wish.overwrite
-    changed = {knob.key: knob.value_text for knob in describe(settings) if knob.value_text != knob.default_text}
-    return Definition(
-        format=FORMAT,
-        identity=Identity(cls.name, dict(wish.arguments), output if output in {"", STDOUT} else absolute(output)),
-        created=time.time(),
-        overwrite=bool(wish.overwrite),
-        lasts=settings.config.frontier.backend != "memory",
-        spider_file=file,
-        spider_digest=digest(file),
-        settings=changed,
-    )
-
-
-def absolute(path: str) -> str:
-    """The same file from every folder; a link stays what was typed."""
-    return os.path.abspath(path)  # noqa: PTH100  Path.resolve would follow the link
-
-
-def _has_begun(job: Job) -> bool:
-    """Whether the job has taken in its first request, or written its first item."""
-    if not Inspection.possible(job.folder):
-        return job.items.is_file() and job.items.stat().st_size > 0
-    with Inspection(job.folder) as look:
-        return look.statistics().added > 0
-
-
 def _refuse_or_describe(job: Job, cls: type[Spider], now: Definition, wish: Wish) -> list[str]:
     """Refuse to go on with another output, or with changed code that nobody has agreed to; or say what is ahead."""
     asked = now.identity.output
@@ -122,17 +95,10 @@ def _refuse_or_describe(job: Job, cls: type[Spider], now: Definition, wish: Wish
             f"the {'unfinished ' if job.end() is None else ''}job {job.name} writes to {shown(job)}: "
             f"leave out {'-O' if wish.overwrite else '-o'} to go on with it, or add --fresh to begin a new job"
         )
-    changed = now.spider_digest != job.definition.spider_digest
-    if changed and not wish.resume:
-        raise UsageError(
-            f"{blame.short(now.spider_file)} has changed since {job.name} was begun: "
-            "add --resume to go on with the new code, or --fresh to begin a new job (the old folder stays)"
-        )
+    check_code(job, now, cls, agreed=wish.resume, ways=WAYS)
     if not Inspection.possible(job.folder):
         return _describe(job, now, wish, "nothing was asked for yet")
     with Inspection(job.folder) as look:
-        if changed and (gone := missing_callbacks(look.callbacks(), cls)):
-            raise UsageError(f"{blame.short(now.spider_file)}: {gone}, or add --fresh to begin a new job")
         known = look.statistics()
     done = f"{known.done:,} pages done, {known.unfinished:,} requests waiting"
     return _describe(job, now, wish, f"{done}, {known.failed:,} failed" if known.failed else done)

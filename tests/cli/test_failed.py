@@ -5,7 +5,7 @@ import json
 import pytest
 from support.store import HOST, fill
 
-from crawler.jobs import FORMAT, Definition, Identity, begin
+from crawler.jobs.job import FORMAT, Definition, Identity, begin
 from crawler.spider.travel import Done, Dropped, Failed
 
 

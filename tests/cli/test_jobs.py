@@ -9,7 +9,8 @@ import pytest
 from support.store import fill
 
 from crawler.events import Summary
-from crawler.jobs import FORMAT, Definition, End, Identity, Jobs, begin
+from crawler.jobs.job import FORMAT, Definition, End, Identity, begin
+from crawler.jobs.root import Jobs
 from crawler.spider.request import Request
 from crawler.spider.travel import Done, Dropped, Failed
 
@@ -21,7 +22,7 @@ SUMMARY = Summary(
 HOLDER = """
 import sys
 from pathlib import Path
-from crawler.jobs import load
+from crawler.jobs.job import load
 with load(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

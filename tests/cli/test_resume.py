@@ -10,10 +10,11 @@ import pytest
 from support.store import fill
 
 from crawler.cli.project import Project
-from crawler.cli.resume import Wish, absolute, hold, shown
+from crawler.cli.resume import Wish, hold, shown
 from crawler.errors import JobError, UsageError
 from crawler.events import Summary
-from crawler.jobs import End, Job, Jobs, load
+from crawler.jobs.job import End, Job, load
+from crawler.jobs.root import Jobs
 from crawler.spider.request import Request
 from crawler.spider.travel import Done, Failed
 
@@ -106,7 +107,7 @@ def test_the_same_file_may_be_typed_otherwise(desk, typed):
 def test_a_link_stays_what_was_typed(desk):
     (desk.home / "real").mkdir()
     (desk.home / "link").symlink_to("real")
-    assert absolute("link/out.jsonl") == str(desk.home / "link" / "out.jsonl")
+    assert desk.choose(append="link/out.jsonl").job.output == str(desk.home / "link" / "out.jsonl")
 
 
 @pytest.mark.parametrize("option", ["append", "overwrite"])
@@ -184,7 +185,7 @@ async def test_new_code_without_a_callback_that_requests_wait_for_is_refused(des
         desk.choose(resume=True)
     assert str(refused.value) == (
         "spiders/shop.py: Shop has no callback 'parse_item' any more, which 3 waiting requests name. Did you mean "
-        "'parse_items'? Give it back that name, or add --fresh to begin a new job"
+        "'parse_items'? Give it back that name, or begin a new job"
     )
     desk.write(SPIDER)
     with pytest.raises(UsageError, match="no callback 'note' any more"):
