@@ -140,26 +140,28 @@ class Journey:
             self.settle(ticket, refusal)
 
     async def _fetch_robots(self, ticket: Ticket) -> None:
-        """robots.txt, redirects followed on the spot (RFC 9309 §2.3.1.2); the host's lane is closed meanwhile."""
-        hop = ticket
-        for _ in range(MAX_ROBOTS_REDIRECTS + 1):
-            answer = await self._fetcher.fetch(hop, lambda: self._scheduler.sent(ticket))
-            if not isinstance(answer, Redirect):
-                break
-            hop = msgspec.structs.replace(hop, url=answer.url)
+        """robots.txt; where it has moved to it is asked for in that host's turn (RFC 9309 §2.3.1.2).
+
+        The lane of the host that it is for is closed meanwhile.
+        """
+        answer = await self._fetcher.fetch(ticket, lambda: self._scheduler.sent(ticket))
+        wait = retry.retry_after(answer.headers, self._clock.now()) if isinstance(answer, Page) else None
         if isinstance(answer, Failure):
             self._scheduler.unanswered(ticket, answer.kind)
         else:
-            self._scheduler.answered(ticket, answer.status, answer.elapsed, None)
+            self._scheduler.answered(ticket, answer.status, answer.elapsed, min(wait or 0.0, robots.PATIENCE))
         if isinstance(answer, Redirect):
+            if self._scheduler.robots_moved(ticket, answer.url, MAX_ROBOTS_REDIRECTS):
+                return
             answer = Failure("redirect-loop")
-        now, before = self._clock.now(), self._scheduler.robots_of(ticket)
+        first = self._scheduler.robots_first(ticket)
+        now, before = self._clock.now(), self._scheduler.robots_of(first)
         if isinstance(answer, Page) and len(answer.body) > robots.QUICK:
-            known = await asyncio.to_thread(robots.read, answer, self._token, now, before)
+            known = await asyncio.to_thread(robots.read, answer, self._token, now, before, wait)
         else:
-            known = robots.read(answer, self._token, now, before)
-        self._bus.emit(RobotsRead, ticket.url, known.verdict, known.why, known.expires)
-        self._scheduler.robots_fetched(ticket, known)
+            known = robots.read(answer, self._token, now, before, wait)
+        self._bus.emit(RobotsRead, first.url, known.verdict, known.why, known.expires)
+        self._scheduler.robots_fetched(first, known)
 
     async def _ask_hook(self, ticket: Ticket) -> Ticket | None:
         """`process_request`: the ticket as the spider wants it sent; None if it is settled already."""

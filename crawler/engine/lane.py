@@ -20,6 +20,7 @@ class Lane:
         "entry",
         "fetching",
         "guests",
+        "hops",
         "host",
         "lease",
         "more",
@@ -41,6 +42,8 @@ class Lane:
         self.window: deque[Ticket] = deque()
         self.guests: deque[Ticket] = deque()
         """Requests that are no rows of the frontier (`self.fetch`): they come first, as somebody awaits them."""
+        self.hops: deque[Ticket] = deque()
+        """Requests for what robots.txt files, of this host or another, have moved to: hosts wait for these."""
         self.more = lease is not None
         """The frontier may have more tickets that are due now."""
         self.next_due: float | None = lease.next_due if lease is not None else None
@@ -74,12 +77,16 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Nothing at hand, nothing under way, nothing known to be waiting: the lease can go back."""
-        waiting = self.window or self.guests or self.more or self.next_due
+        waiting = self.window or self.guests or self.hops or self.more or self.next_due
         return not (waiting or self.open or self.fetching or self.refilling)
 
     def ready_at(self, rules: Rules) -> float | None:
         """The earliest time at which this host may be asked and has something to ask; None: not before a change."""
-        if self.sending or self.robots_asked or self.refilling or self.fetching >= rules.limit(self.state):
+        if self.sending or self.refilling or self.fetching >= rules.limit(self.state):
+            return None
+        if self.hops:
+            return self.state.next_at
+        if self.robots_asked:
             return None
         if self.guests or self.window or self.more:
             return self.state.next_at
@@ -97,7 +104,7 @@ class Lane:
             return f"{self.fetching} under way"
         if self.state.next_at > now:
             return f"delay, {self.state.next_at - now:.1f} s"
-        if self.guests or self.window or self.more:
+        if self.guests or self.hops or self.window or self.more:
             return "a free worker"
         return f"a retry in {max(0.0, self.next_due - now):.1f} s" if self.next_due is not None else "nothing"
 

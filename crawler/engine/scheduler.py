@@ -82,6 +82,8 @@ class Scheduler:
         self._order = 0
         self._robots_read: dict[str, bytes] = {}
         self._robots_serial = 0
+        self._moved: dict[int, tuple[Ticket, int]] = {}
+        """Requests for a robots.txt that has moved: the ticket that asked first, and how often it has moved."""
         self._quarantine = Quarantine({})
         self._doubtful: set[int] = set()
         """Tickets under way to hosts on probation."""
@@ -160,6 +162,28 @@ class Scheduler:
             self._robots_read[lane.host] = robots.encode_all(lane.robots)
         lane.state = self.rules.crawl_delay(lane.state, known.crawl_delay)
         self._arrange(lane)
+
+    def robots_moved(self, ticket: Ticket, url: str, most: int) -> bool:
+        """robots.txt is elsewhere: asked for there in that host's turn, while who waits for it goes on waiting.
+
+        Returns False if it has moved `most` times already.
+        """
+        first, moves = self._moved.get(ticket.id, (ticket, 0))
+        if moves >= most:
+            return False
+        self._moved.pop(ticket.id, None)
+        self._robots_serial -= 1
+        hop = Ticket(id=self._robots_serial, key=b"", host=urls.host_key(url), url=url)
+        self._moved[hop.id] = first, moves + 1
+        lane = self.lanes.for_guest(hop.host)
+        lane.hops.append(hop)
+        lane.entry = None  # it may change heaps
+        self._arrange(lane)
+        return True
+
+    def robots_first(self, ticket: Ticket) -> Ticket:
+        """The ticket that asked for this robots.txt first, before it had moved."""
+        return self._moved.pop(ticket.id, (ticket, 0))[0]
 
     def robots_of(self, ticket: Ticket) -> robots.Robots | None:
         """What is known of the robots.txt of the ticket's origin."""
@@ -249,6 +273,10 @@ class Scheduler:
 
     def _take(self, lane: Lane, now: float) -> HandOut | None:
         """The lane's next ticket, marked as under way; None if it has none at hand or may not be asked yet."""
+        if lane.hops:
+            hop = lane.hops.popleft()
+            self._begin(lane, hop)
+            return hop, None
         if not lane.guests and not lane.window:
             self.lanes.read_first(lane)
             return None
@@ -315,7 +343,7 @@ class Scheduler:
             return
         self._order += 1
         lane.entry = (when, self._order, lane)
-        heap = self._guest_heap if lane.guests else self._heap
+        heap = self._guest_heap if lane.guests or lane.hops else self._heap
         heapq.heappush(heap, lane.entry)
         if heap[0] is lane.entry:
             self._changed.set()

@@ -138,29 +138,33 @@ def product_token(user_agent: str) -> str:
     return user_agent.split("/", 1)[0].split(" ", 1)[0] or "*"
 
 
-def read(answer: Page | Failure, token: str, now: float, before: Robots | None = None) -> Robots:
+def read(
+    answer: Page | Failure, token: str, now: float, before: Robots | None = None, retry_after: float | None = None
+) -> Robots:
     """§2.3.1: 2xx is parsed; 4xx allows everything; 429, 5xx and network errors disallow everything for now.
 
     token: our product token. before: what was known until now: an expired copy holds as long as no new one can be had
-    (§2.4). Too many redirects, or one that leads nowhere, count as 4xx (§2.3.1.2).
+    (§2.4). retry_after: seconds that the server asked to be left alone. Too many redirects, or one that leads nowhere,
+    count as 4xx (§2.3.1.2).
     """
     if isinstance(answer, Failure):
         if answer.kind in {"redirect-loop", "redirect-blocked"}:
             return Robots("allow", now + LIFETIME, answer.kind)
-        return _unreachable(answer.kind, now, before)
+        return _unreachable(answer.kind, now, before, 0.0)
     if 200 <= answer.status < 300:
         return Robots("rules", now + LIFETIME, rules=parse(answer.body, token))
     if 400 <= answer.status < 500 and answer.status != 429:
         return Robots("allow", now + LIFETIME, f"status {answer.status}")
-    return _unreachable(f"status {answer.status}", now, before)
+    return _unreachable(f"status {answer.status}", now, before, retry_after or 0.0)
 
 
-def _unreachable(why: str, now: float, before: Robots | None) -> Robots:
-    if before is None:
-        return Robots("unreachable", now + FIRST_RETRY, why, None, now, 1)
-    since = before.since or now
-    wait = FIRST_RETRY * 2 ** min(before.attempts, 20)
-    if before.verdict == "unreachable":
-        return Robots("unreachable", now + min(MAX_RETRY, wait), why, None, since, before.attempts + 1)
-    expires = now + min(MAX_STALE_RETRY, wait)
-    return Robots(before.verdict, expires, f"an old copy; now {why}", before.rules, since, before.attempts + 1)
+def _unreachable(why: str, now: float, before: Robots | None, retry_after: float) -> Robots:
+    attempts = before.attempts if before is not None else 0
+    since = before.since if before is not None and before.attempts else now
+    wait = FIRST_RETRY * 2 ** min(attempts, 20)
+    if before is not None and before.verdict != "unreachable":
+        expires = now + max(retry_after, min(MAX_STALE_RETRY, wait))
+        return Robots(before.verdict, expires, f"an old copy; now {why}", before.rules, since, attempts + 1)
+    # Longer than our patience is never waited: by then the requests have failed.
+    expires = now + min(PATIENCE, max(retry_after, min(MAX_RETRY, wait)))
+    return Robots("unreachable", expires, why, None, since, attempts + 1)

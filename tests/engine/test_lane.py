@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from crawler.config import PolitenessConfig
@@ -35,6 +37,8 @@ def lane(**changes: object) -> Lane:
         ({}, None, "delay, 10.0 s"),
         ({"window": [1], "sending": 7}, None, "a connection"),
         ({"window": [1], "robots_asked": "https://a.example"}, None, "robots.txt"),
+        ({"robots_asked": "https://a.example", "hops": deque([TICKET])}, 100.0, "robots.txt"),
+        ({"hops": deque([TICKET])}, 100.0, "delay, 10.0 s"),
         ({"window": [1], "fetching": 2}, None, "2 under way"),
         ({"window": [1], "fetching": 1}, 100.0, "delay, 10.0 s"),
         ({"window": [1], "refilling": True}, None, "delay, 10.0 s"),
@@ -60,7 +64,14 @@ def test_after_the_delay_it_waits_for_something_else(now: float, changes: dict[s
 
 @pytest.mark.parametrize(
     ("changes", "idle"),
-    [({}, True), ({"open": 1}, False), ({"fetching": 1}, False), ({"more": True}, False), ({"next_due": 5.0}, False)],
+    [
+        ({}, True),
+        ({"open": 1}, False),
+        ({"fetching": 1}, False),
+        ({"more": True}, False),
+        ({"next_due": 5.0}, False),
+        ({"hops": deque([TICKET])}, False),
+    ],
 )
 def test_a_lane_is_idle_only_when_nothing_of_it_is_anywhere(changes: dict[str, object], idle: bool) -> None:
     assert lane(**changes).idle is idle

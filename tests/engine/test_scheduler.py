@@ -267,6 +267,40 @@ async def test_what_a_guest_has_learnt_of_a_host_is_there_for_the_next_one() -> 
                 await rig.clock.advance(5.0)
 
 
+async def test_a_robots_txt_that_has_moved_is_asked_for_in_its_new_hosts_turn() -> None:
+    rig = Rig(robots=True, delay=10.0)
+    async with rig.running():
+        await rig.add("https://a.example/1")
+        (asked,) = rig.taken()
+        rig.scheduler.sent(asked)
+        rig.scheduler.answered(asked, 301, 0.0, None)
+        rig.scheduler.done(asked)
+        assert rig.scheduler.robots_moved(asked, "https://a.example/elsewhere", most=2)
+        await settle()
+        assert rig.taken() == [], "its own host's delay holds for it too"
+        await rig.clock.advance(10.0)
+        (hop,) = rig.taken()
+        assert hop.url == "https://a.example/elsewhere"
+        rig.scheduler.sent(hop)
+        rig.scheduler.answered(hop, 301, 0.0, None)
+        rig.scheduler.done(hop)
+        assert rig.scheduler.robots_moved(hop, "https://b.example/robots.txt", most=2)
+        await settle()
+        (last,) = rig.taken()
+        assert last.host == "b.example"
+        rig.scheduler.sent(last)
+        rig.scheduler.answered(last, 301, 0.0, None)
+        rig.scheduler.done(last)
+        assert not rig.scheduler.robots_moved(last, "https://c.example/", most=2)
+        first = rig.scheduler.robots_first(last)
+        assert first == asked
+        known = read(Page(first.url, 200, (), b"User-agent: *\nDisallow: /x", 0.0), "crawler", rig.clock.now())
+        rig.scheduler.robots_fetched(first, known)
+        await rig.clock.advance(10.0)
+        assert [ticket.url for ticket in rig.taken()] == ["https://a.example/1"]
+        assert rig.scheduler.lanes.get("b.example") is None, "it was there for this only"
+
+
 async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it() -> None:
     rig = Rig(robots=True)
     async with rig.running():

@@ -60,6 +60,13 @@ def test_an_absent_host_is_given_up_after_a_few_tries_and_for_its_own_reason(kin
     assert robots.read(Failure("first-byte-timeout"), "crawler", NOW).failure_kind == "robots-unreachable"
 
 
+@pytest.mark.parametrize(("asked", "waits"), [(None, 5.0), (2.0, 5.0), (30.0, 30.0), (90.0, 90.0), (7200.0, 600.0)])
+def test_a_server_may_ask_to_be_left_alone_for_as_long_as_our_patience(asked: float | None, waits: float) -> None:
+    known = robots.read(page(503), "crawler", NOW, None, asked)
+    assert known.expires - NOW == waits
+    assert known.given_up(known.expires) is (waits == robots.PATIENCE)
+
+
 def test_a_good_answer_ends_the_waiting() -> None:
     bad = robots.read(page(503), "crawler", NOW)
     good = robots.read(page(404), "crawler", NOW + 5, bad)
