@@ -82,10 +82,11 @@ def build(
     pressure: Pressure | None = None,
     folder: Path | None = None,
     retry_failed: bool = False,
+    cache: Path | None = None,
 ) -> Engine:
     """Wire one crawl. Raises SpiderError if the spider could never run; touches no file, socket or process yet.
 
-    retry_failed: put failed requests back first.
+    retry_failed: put failed requests back first. cache: where `fetch.cache = "dev"` keeps answers.
     folder: the job's, where URLs wait on disk; without one they wait in memory, as with `frontier.backend = "memory"`.
     """
     module.stop_if_loading()
@@ -115,6 +116,8 @@ def build(
             allowed_private=scope.named_by_start,
             clock=clock,
             bus=bus,
+            statuses=tuple(spider.handle_httpstatus_list),
+            cache=cache,
         ),
         make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),
         make_inline=lambda: Inline(spider, config.parse, setup()),

@@ -59,6 +59,9 @@ class PolitenessConfig(Section, frozen=True):
     per_host: Annotated[Count, _means("requests under way at once to one host")] = 4
     robots: Annotated[bool, _means("obey robots.txt")] = True
     max_rate: Annotated[Seconds | None, _means("requests per second over all hosts")] = None
+    max_retry_after: Annotated[
+        Seconds, _means("the longest Retry-After that is waited for, in seconds; beyond it a request fails")
+    ] = 600.0
     nofollow: Annotated[bool, _means("honour rel=nofollow, and nofollow in X-Robots-Tag and meta robots")] = False
     contact: Annotated[Line, _means("URL or e-mail address of who runs the crawl, sent in the User-Agent")] = ""
 

@@ -11,9 +11,6 @@ import pytest
 from crawler import kinds, schema
 from crawler.kinds import FAILURES, Drop, FailureKind, Fault, advice, is_spider_fault
 
-# Knobs that a kind names before they are in config.py: the kind is listed, nothing raises it yet.
-LATER = {"politeness.max_retry_after"}
-
 
 def _names_in_the_source() -> list[str]:
     calls = (node for node in ast.walk(ast.parse(inspect.getsource(kinds))) if isinstance(node, ast.Call))
@@ -41,7 +38,7 @@ def test_a_kind_is_a_word_for_programs_and_a_clause_for_people(kind: FailureKind
 @pytest.mark.parametrize("kind", FAILURES.values(), ids=lambda kind: kind.name)
 def test_a_knob_that_an_advice_names_exists(kind: FailureKind) -> None:
     named = set(re.findall(r"\b(?:crawl|politeness|fetch|parse|frontier)\.[a-z_]+\b", kind.advice))
-    assert named <= schema.options().keys() | LATER
+    assert named <= schema.options().keys()
 
 
 @pytest.mark.parametrize("kind", FAILURES.values(), ids=lambda kind: kind.name)

@@ -139,7 +139,7 @@ def _run(
     def make() -> Engine:
         return app.build(
             cls, config=config, sinks=[sink], arguments=arguments, bus=bus, folder=job.folder,
-            retry_failed=asked.retry_failed,
+            retry_failed=asked.retry_failed, cache=job.folder.parents[1] / "cache",
         )  # fmt: skip
 
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT)

@@ -73,6 +73,7 @@ class Journey:
         *,
         spider: Spider,
         config: FetchConfig,
+        longest_wait: float,
         fetcher: Fetcher,
         scheduler: Scheduler,
         pool: ParsePool,
@@ -89,6 +90,7 @@ class Journey:
     ) -> None:
         self._spider = spider
         self._config = config
+        self._longest_wait = longest_wait
         self._fetcher = fetcher
         self._scheduler = scheduler
         self._pool = pool
@@ -144,7 +146,7 @@ class Journey:
 
         The lane of the host that it is for is closed meanwhile.
         """
-        answer = await self._fetcher.fetch(ticket, lambda: self._scheduler.sent(ticket))
+        answer = await self._fetcher.fetch(ticket, lambda: self._scheduler.sent(ticket), robots.WANTED)
         wait = retry.retry_after(answer.headers, self._clock.now()) if isinstance(answer, Page) else None
         if isinstance(answer, Failure):
             self._scheduler.unanswered(ticket, answer.kind)
@@ -241,7 +243,14 @@ class Journey:
     # 3b. A failure: again later, or given up, which the errback hears of.
 
     async def _decide(self, ticket: Ticket, details: Details, failure: Failure) -> None:
-        verdict = retry.decide(failure, ticket.attempt, self._config.retries, self._random, method=details.method)
+        verdict = retry.decide(
+            failure,
+            ticket.attempt,
+            self._config.retries,
+            self._random,
+            method=details.method,
+            longest_wait=self._longest_wait,
+        )
         if isinstance(verdict, retry.Again):
             self.settle(ticket, Retry(self._clock.now() + verdict.after, verdict.why))
             return

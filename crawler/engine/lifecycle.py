@@ -103,7 +103,7 @@ class Engine:
             tally=self._tally,
             named=scope.started_at,
         )
-        self._visits = Visits(self._scheduler, fetcher, config.fetch, clock)
+        self._visits = Visits(self._scheduler, fetcher, config.fetch, config.politeness.max_retry_after, clock)
         self._committer = Committer(
             frontier,
             state_of=self._scheduler.state_of,
@@ -212,6 +212,7 @@ class Engine:
         self._journey = journey = Journey(
             spider=self._spider,
             config=self._config.fetch,
+            longest_wait=self._config.politeness.max_retry_after,
             fetcher=self._fetcher,
             scheduler=self._scheduler,
             pool=pool,

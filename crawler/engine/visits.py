@@ -31,10 +31,14 @@ MOST_UNNAMED = -1_000_000_000
 class Visits:
     """Awaited by callbacks (`fetch`), served by workers (`serve`)."""
 
-    def __init__(self, scheduler: Scheduler, fetcher: Fetcher, config: FetchConfig, clock: Clock) -> None:
+    def __init__(
+        self, scheduler: Scheduler, fetcher: Fetcher, config: FetchConfig, longest_wait: float, clock: Clock
+    ) -> None:
+        """longest_wait: seconds of Retry-After beyond which a request fails."""
         self._scheduler = scheduler
         self._fetcher = fetcher
         self._config = config
+        self._longest_wait = longest_wait
         self._clock = clock
         self._random = random.Random()
         self._ids = itertools.count(MOST_UNNAMED, -1)
@@ -70,7 +74,14 @@ class Visits:
                 ticket, id=next(self._ids), host=found.host, url=found.url, details=encode_details(result.details)
             )
         method = decode_details(ticket.details).method
-        verdict = retry.decide(result, ticket.attempt, self._config.retries, self._random, method=method)
+        verdict = retry.decide(
+            result,
+            ticket.attempt,
+            self._config.retries,
+            self._random,
+            method=method,
+            longest_wait=self._longest_wait,
+        )
         if isinstance(verdict, retry.GiveUp):
             raise FetchError(ticket.url, verdict.failure.kind, verdict.failure.detail)
         await self._clock.sleep_until(self._clock.now() + verdict.after)
