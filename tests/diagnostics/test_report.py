@@ -11,8 +11,8 @@ from crawler.kinds import FAILURES, Drop, advice
 
 QUIET = Summary(
     spider="books", reason="finished", started=1_767_225_600.0, seconds=12.5, pages=1264, items=1200, requests=1290,
-    bytes=4_100_000, left=0, duplicates=0, retries=0, seeds_done=1, spider_errors=0, outcomes={"done": 1264}, refused={},
-    statuses={"200": 1264}, dropped_items={}, counters={},
+    bytes=4_100_000, left=0, duplicates=0, retries=0, seeds_done=1, spider_errors=0, outcomes={"done": 1264},
+    refused={}, statuses={"200": 1264}, dropped_items={}, counters={},
 )  # fmt: skip
 
 
