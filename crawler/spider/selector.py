@@ -33,7 +33,11 @@ class Document:
     """
 
     def __init__(self, markup: bytes | str, *, text: Callable[[], str], kind: str = "html") -> None:
-        root = LexborHTMLParser(markup).root
+        try:
+            root = LexborHTMLParser(markup).root
+        except SelectolaxError:
+            # The standard makes a document of anything: Lexbor only fails for want of memory.
+            raise MemoryError("the document tree does not fit") from None
         assert root is not None  # noqa: S101  the HTML standard makes a document of anything
         self.root: LexborNode = root
         self.size = len(markup)

@@ -406,6 +406,20 @@ async def test_a_memory_bomb_fails_its_page_by_name(start: Start) -> None:
     assert [len(answers[0].items), len(answers[2].items)] == [1, 1]
 
 
+async def test_a_document_tree_that_does_not_fit_is_a_matter_of_memory(start: Start) -> None:
+    running = await start(
+        """
+        def bad(self, response):
+            yield {"n": len(response.css("p"))}    #M
+        """,
+        memory_limit=150_000_000,
+    )
+    large, small = await running.run(job("bad", body=b"<p>x</p>" * 1_000_000), job("bad", body=b"<p>x</p>"))
+    assert large.trouble is not None
+    assert (large.trouble.kind, large.trouble.where) == ("parse-memory", running.written.where("M", "bad"))
+    assert items(small) == [{"n": 1}]
+
+
 async def test_a_page_that_found_its_process_full_gets_an_empty_one(start: Start) -> None:
     running = await start(
         """
