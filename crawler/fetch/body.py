@@ -61,23 +61,24 @@ class BodyReader:
             thread.shutdown(wait=True, cancel_futures=True)
 
     async def read(
-        self, reply: Reply, headers: Headers, deadline: Deadline, watch: Watch
+        self, reply: Reply, headers: Headers, deadline: Deadline, watch: Watch, most: int | None = None
     ) -> tuple[bytes | Spool, bool]:
         """The whole body, inflated, and whether its end is missing.
 
+        most: bytes after which the rest is left alone; such a body stays in memory.
         Raises FetchFailed `too-large`, `bomb`, `encoding` or `data-loss`, what the session raises when the connection
         breaks, and JobError for a full disk.
         """
         declared = declared_length(headers)
-        if declared is not None and declared > self._cap:
+        if declared is not None and declared > self._cap and most is None:
             raise FetchFailed("too-large", f"announced as {declared:,} bytes")
         layers = codings(headers) if CONTENT_ENCODING in reply.headers else ()
-        stream = _Stream(reply, deadline, self._cap, self._allow_loss)
+        stream = _Stream(reply, deadline, self._cap, self._allow_loss, most)
         first = await stream.next()
         if not layers and reply.content.at_eof() and reply.content.exception() is None:
             return first, False
         with self.budget.claim() as claim:
-            gathering = Gathering(claim, self._folder, self._spool_above)
+            gathering = Gathering(claim, self._folder if most is None else None, self._spool_above)
             try:
                 if layers:
                     await self._inflate_all(stream, first, Inflater(layers, self._cap), gathering, watch)
@@ -137,17 +138,21 @@ class BodyReader:
 class _Stream:
     """The bytes of one body as they come, under its deadline and the cap. `lost`: they ended early, as is allowed."""
 
-    __slots__ = ("_allow_loss", "_cap", "_deadline", "_reply", "lost")
+    __slots__ = ("_allow_loss", "_cap", "_deadline", "_most", "_reply", "lost")
 
-    def __init__(self, reply: Reply, deadline: Deadline, cap: int, allow_loss: bool) -> None:
+    def __init__(self, reply: Reply, deadline: Deadline, cap: int, allow_loss: bool, most: int | None) -> None:
         self._reply = reply
         self._deadline = deadline
         self._cap = cap
         self._allow_loss = allow_loss
+        self._most = most
         self.lost = False
 
     async def next(self) -> bytes:
         """The next piece; empty at the end."""
+        if self._most is not None and self._deadline.received >= self._most:
+            self.lost = True
+            return b""
         try:
             chunk = await self._reply.content.readany()
             if not chunk and (broken := self._reply.content.exception()) is not None:
@@ -161,7 +166,7 @@ class _Stream:
         deadline = self._deadline
         deadline.last_byte = monotonic()
         deadline.received += len(chunk)
-        if deadline.received > self._cap:
+        if deadline.received > self._cap and self._most is None:
             raise FetchFailed("too-large", f"more than {self._cap:,} bytes")
         return chunk
 

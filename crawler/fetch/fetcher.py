@@ -149,32 +149,40 @@ class Fetcher:
         """The cookies, for the job's storage; None when they are switched off, or before `open`."""
         return self._opened.jars if self._opened is not None else None
 
-    async def fetch(self, ticket: Ticket, on_sent: Callable[[], None]) -> Result:
+    async def fetch(self, ticket: Ticket, on_sent: Callable[[], None], most: int | None = None) -> Result:
         """Send the ticket's request once and give what became of it; any final status is a Page.
 
         on_sent is called exactly once: as the request has been written to its socket, or before this returns or raises.
+        most: bytes of the body that are wanted, of robots.txt: what comes after is not read, and the page that lacks it
+        is flagged `dataloss`. It stays in memory, and no setting for pages has a say in it.
         """
         opened = self._opened
         if opened is None:
             raise RuntimeError("Fetcher.fetch outside of open and close")
         details = decode_details(ticket.details) if ticket.details else PLAIN
         if opened.cache is not None:
-            return await self._replay(opened, opened.cache, ticket, details, on_sent)
-        return await self._fetch(opened, ticket, details, on_sent)
+            return await self._replay(opened, opened.cache, ticket, details, on_sent, most)
+        return await self._fetch(opened, ticket, details, on_sent, most)
 
     async def _replay(
-        self, opened: _Opened, cache: Cache, ticket: Ticket, details: Details, on_sent: Callable[[], None]
+        self,
+        opened: _Opened,
+        cache: Cache,
+        ticket: Ticket,
+        details: Details,
+        on_sent: Callable[[], None],
+        most: int | None,
     ) -> Result:
         """From the cache if it is there; otherwise fetched, and kept."""
         key = key_of(ticket.url, details)
         known = await cache.get(key)
         if known is None:
-            return await self._fetch(opened, ticket, details, on_sent, keep=key)
+            return await self._fetch(opened, ticket, details, on_sent, most, keep=key)
         on_sent()
         self._replayed += 1
         if opened.jars is not None:
             opened.jars.store(details.session, ticket.url, known.headers, self._clock.now())
-        away = self._away(known.status, known.headers, ticket.url, details)
+        away = self._away(known.status, known.headers, ticket.url, details, most)
         if away is not None:
             return away
         if refused := self._refused(ticket, known.status, known.headers):
@@ -187,6 +195,7 @@ class Fetcher:
         ticket: Ticket,
         details: Details,
         on_sent: Callable[[], None],
+        most: int | None,
         keep: bytes = b"",
     ) -> Result:
         """The request on the wire, under its deadline; everything that goes wrong there becomes a value."""
@@ -209,7 +218,7 @@ class Fetcher:
             deadline.answered(began)
             if self._shrink:
                 watch.look(deadline)
-            return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, keep)
+            return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, most, keep)
         except asyncio.CancelledError:
             if not deadline.took_back():
                 raise
@@ -258,13 +267,14 @@ class Fetcher:
         details: Details,
         deadline: Deadline,
         elapsed: float,
+        most: int | None,
         keep: bytes,
     ) -> Result:
         """Make of an answer what it is."""
         status, headers, url = reply.status, reply.raw_headers, ticket.url
         if opened.jars is not None and SET_COOKIE in reply.headers:
             opened.jars.store(details.session, url, headers, self._clock.now())
-        away = self._away(status, headers, url, details, elapsed)
+        away = self._away(status, headers, url, details, most, elapsed)
         if away is None and (refused := self._refused(ticket, status, headers)):
             return Failure("content-type", refused, status=status, elapsed=elapsed)
         body: bytes | Spool = b""
@@ -272,7 +282,7 @@ class Fetcher:
         # A redirect's body is of no use. If it has not come with the head, its connection is closed: a new one costs
         # less than a server that never ends its body.
         if away is None and not (reply.content.at_eof() and reply.content.exception() is None):
-            body, lost = await self._bodies.read(reply, headers, deadline, opened.watch)
+            body, lost = await self._bodies.read(reply, headers, deadline, opened.watch, most)
         if keep and opened.cache is not None and isinstance(body, bytes) and not lost:
             opened.watch.leave(deadline)  # the site has done its part
             await opened.cache.put(keep, url, Answer(status, headers, body))
@@ -284,10 +294,10 @@ class Fetcher:
         return Page(url, status, headers, body, elapsed, flags, details.hops)
 
     def _away(
-        self, status: int, headers: Headers, url: str, details: Details, elapsed: float = 0.0
+        self, status: int, headers: Headers, url: str, details: Details, most: int | None, elapsed: float = 0.0
     ) -> Redirect | Failure | None:
         """Where an answer sends us, if it does."""
-        if status in self._handled:
+        if status in self._handled and most is None:
             return None
         return redirects.follow(status, headers, url, details, self._config.max_redirects, elapsed)
 

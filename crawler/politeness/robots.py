@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from crawler.politeness.robots_file import Matcher, Rules, parse
+from crawler.politeness.robots_file import MAX_BYTES, Matcher, Rules, parse
 from crawler.spider import url as urls
 from crawler.spider.travel import Failure, Page
 
@@ -31,6 +31,8 @@ ABSENT_ATTEMPTS = 3
 """Tries before the requests for an absent host fail: waiting ten minutes for a name that is not there helps nobody."""
 MOST_STORED = 64 * 1024
 """Bytes; larger ones are asked for again after a restart. Nearly all take less than one KiB."""
+WANTED = 2 * MAX_BYTES
+"""Bytes of a body that are of use: all that is parsed, though it be UTF-16."""
 QUICK = 32 * 1024
 """Bytes of a body that `read` deals with in under 10 ms, whatever they say; a larger one belongs into a thread."""
 
