@@ -72,12 +72,24 @@ class Committer:
         """Commit group after group. Cancelled in the middle, a group is durable or not at all; `close` waits for it."""
         while True:
             await self._something.wait()
+            await self._gather()
             group = self._form()
             committed = await self._frontier.commit(group)
             self._committing = 0
             if not self._waiting:
                 self._nothing.set()
             self._told(group.finished, committed)
+
+    async def _gather(self) -> None:
+        """Let what is ready now join the group: one turn of the loop after another, as long as each brings something.
+
+        No timer, so a quiet crawl waits for nothing; but a page alone in its group costs the writer ten times its share
+        of a full one (460 µs against 46, measured with SQLite), and a busy loop always has another one at hand.
+        """
+        before = 0
+        while before < len(self._waiting) < GROUP:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
 
     def _form(self) -> Group:
         finished = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]

@@ -135,10 +135,12 @@ class Steps:
 
 def call_of(step: AnyStep) -> Callable[[Any], Any] | None:
     """The function that does the step's work."""
-    process = getattr(step, "process", None)
-    if callable(process):
-        return process  # type: ignore[no-any-return]
-    return step if callable(step) else None
+    process: Any = getattr(step, "process", None)
+    if not callable(process):
+        process = step
+        if callable(step) and not inspect.isroutine(step) and not inspect.isclass(step):
+            process = step.__call__  # an object that is called: its method says whether it is async
+    return process if callable(process) else None
 
 
 def name_of(step: object) -> str:

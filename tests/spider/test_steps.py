@@ -132,3 +132,14 @@ def test_a_harvest_puts_items_through_the_steps_in_order() -> None:
 def test_a_step_that_raises_or_returns_nothing_fails_the_page(step: Any, detail: str) -> None:
     with pytest.raises(StepError, match=detail):
         harvest(step).take({"title": "t"})
+
+
+class Called:
+    async def __call__(self, item: Any) -> Any:
+        return item
+
+
+def test_an_object_that_is_called_runs_where_its_call_says() -> None:
+    steps = Steps([shout, Called()], "Shop")
+    assert len(steps.plain) == 1
+    assert len(steps.later) == 1
