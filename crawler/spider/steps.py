@@ -138,8 +138,8 @@ def call_of(step: AnyStep) -> Callable[[Any], Any] | None:
     process: Any = getattr(step, "process", None)
     if not callable(process):
         process = step
-        if callable(step) and not inspect.isroutine(step) and not inspect.isclass(step):
-            process = step.__call__  # an object that is called: its method says whether it is async
+        if callable(process) and not inspect.isroutine(process) and not inspect.isclass(process):
+            process = process.__call__  # an object that is called: its method says whether it is async
     return process if callable(process) else None
 
 
