@@ -1,0 +1,178 @@
+"""The fault matrix: each fault named with its line and its reason, each twin without a report, on both loops.
+
+The expected lines are computed from the comments in `faults.py`. What a busy machine may take away is certainty, never
+truth: then "on or before" is right where the exact line would be, and "kept the CPU busy" where C or Python would be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.diagnostics.loop import LoopWatch
+from crawler.diagnostics.verdict import NOBODY, Kind
+
+HERE = Path(__file__).parent
+FAULTS = HERE / "faults.py"
+TIMEOUT = 120
+
+EXACT = {
+    "time_sleep": {Kind.BLOCKING},
+    "long_sleep": {Kind.BLOCKING},
+    "socket_read": {Kind.BLOCKING},
+    "file_read": {Kind.BLOCKING},
+    "busy_loop": {Kind.PYTHON},
+    "several_lines": {Kind.PYTHON},
+    "done_callback": {Kind.PYTHON},
+    "regex": {Kind.C_HOLDING},
+    "regex_method": {Kind.C_HOLDING},
+    "c_code": {Kind.C_RELEASED},
+}
+ON_OR_BEFORE = {
+    "big_in": {Kind.C_HOLDING},
+    "big_in_at_the_end": {Kind.C_HOLDING},
+    "freed": {Kind.C_HOLDING},
+}
+NOBODYS = {
+    "garbage": {Kind.GARBAGE},
+    "other_thread": {Kind.OTHER_THREAD},
+    "starved": {Kind.STARVED},
+    "stopped": {Kind.STOPPED},
+}
+QUICK = ("time_sleep", "busy_loop", "regex_method", "socket_read", "stopped")
+"""Run always; the others by `make slow`."""
+LOOPS = ("asyncio", "uvloop")
+
+
+def run(name: str, loop: str, *more: str) -> dict[str, Any]:
+    ended = subprocess.run(
+        [sys.executable, FAULTS, name, loop, *more], cwd=HERE, capture_output=True, text=True, timeout=TIMEOUT,
+        env={"PYTHONPATH": str(HERE.parents[1]), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def marked_line(name: str) -> int:
+    (line,) = [
+        number
+        for number, text in enumerate(FAULTS.read_text().splitlines(), start=1)
+        if text.split("  # fmt")[0].endswith(f"# FAULT {name}")
+    ]
+    return line
+
+
+def ours(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The stalls that the machine is not to blame for."""
+    return [stall for stall in found["stalls"] if stall["kind"] not in {Kind.STARVED, Kind.STOPPED}]
+
+
+def line_of(where: str) -> int:
+    file, _, rest = where.partition(":")
+    assert file == "faults.py"
+    return int(rest.split()[0])
+
+
+def parameters(*names: str) -> list[Any]:
+    return [
+        pytest.param(name, loop, id=f"{name}-{loop}", marks=() if name in QUICK else pytest.mark.slow)
+        for name in names
+        for loop in LOOPS
+    ]
+
+
+def is_starved(stall: dict[str, Any]) -> bool:
+    return bool(stall["queued"] >= 0.2 * stall["seconds"])
+
+
+@pytest.mark.parametrize(("name", "loop"), parameters(*EXACT))
+def test_the_line_is_named_and_why(name: str, loop: str) -> None:
+    (stall,) = ours(run(name, loop))
+    line = line_of(stall["where"])
+    assert line == marked_line(name) or (is_starved(stall) and not stall["exact"] and line > marked_line(name))
+    allowed = EXACT[name] | ({Kind.CPU} if is_starved(stall) else set())
+    assert stall["kind"] in allowed
+    if name != "c_code" and not is_starved(stall):  # the lines before it may have copied the text
+        assert stall["exact"]
+
+
+@pytest.mark.parametrize(("name", "loop"), parameters(*ON_OR_BEFORE))
+def test_where_the_line_cannot_be_known_it_is_on_or_before_the_one_named(name: str, loop: str) -> None:
+    (stall,) = ours(run(name, loop))
+    assert not stall["exact"]
+    if name == "big_in_at_the_end":  # the fault is in a function that was called on one of the lines named
+        called = marked_line(name) - 5
+        assert stall["first_line"] <= called <= line_of(stall["where"])
+    else:
+        assert stall["first_line"] <= marked_line(name) <= line_of(stall["where"])
+    assert stall["kind"] in ON_OR_BEFORE[name] | ({Kind.CPU, Kind.PYTHON} if is_starved(stall) else set())
+
+
+@pytest.mark.parametrize(("name", "loop"), parameters(*NOBODYS))
+def test_what_is_nobodys_line_blames_none(name: str, loop: str) -> None:
+    stalls = run(name, loop)["stalls"]
+    assert stalls
+    expected = NOBODYS[name]
+    assert {stall["kind"] for stall in stalls} <= expected | {Kind.STARVED}
+    assert any(stall["kind"] in expected for stall in stalls)
+    assert not any(stall["where"] for stall in stalls)
+    if name == "other_thread":
+        named = {stall["thread"] for stall in stalls if stall["kind"] == Kind.OTHER_THREAD}
+        assert any(thread.startswith(("asyncio_", "uvloop_")) for thread in named)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", LOOPS)
+def test_many_small_callbacks_are_many_and_mostly_at_a_line(loop: str) -> None:
+    stall = max(ours(run("many_tasks", loop)), key=lambda stall: stall["seconds"])
+    assert stall["kind"] == Kind.MANY
+    assert line_of(stall["where"]) == marked_line("many_tasks")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_stall_that_lasts_is_told_before_it_is_over(loop: str) -> None:
+    assert [line_of(where) for where in run("long_sleep", loop)["during"]] == [marked_line("long_sleep")]
+
+
+@pytest.mark.parametrize(("name", "loop"), parameters(*EXACT, *ON_OR_BEFORE, *NOBODYS, "many_tasks"))
+def test_the_twin_without_the_fault_reports_nothing(name: str, loop: str) -> None:
+    found = run(name, loop, "--twin")
+    assert ours(found) == []
+    assert found["during"] == []
+
+
+# ---- the watch itself ------------------------------------------------------------------------------------------------
+
+
+async def test_the_watch_leaves_no_thread_no_timer_and_no_descriptor() -> None:
+    watch = LoopWatch()
+    watch.start()
+    assert "loop watch" in {thread.name for thread in threading.enumerate()}
+    await asyncio.sleep(0)
+    watch.stop()
+    watch.stop()
+    assert "loop watch" not in {thread.name for thread in threading.enumerate()}
+    assert watch.age() == 0.0
+
+
+async def test_lag_is_counted_from_the_first_beat_on() -> None:
+    watch = LoopWatch()
+    watch.start()
+    beaten = asyncio.Event()
+    watch.lag.note = lambda *_: beaten.set()  # type: ignore[method-assign]
+    async with asyncio.timeout(30):
+        await beaten.wait()
+    watch.stop()
+
+
+def test_nobody_is_blamed_for_what_the_machine_did() -> None:
+    assert {Kind.STARVED, Kind.STOPPED, Kind.GARBAGE, Kind.UNSEEN} <= NOBODY
