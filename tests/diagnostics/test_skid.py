@@ -110,13 +110,13 @@ def unknown_function(call: Any) -> None:
 
 
 def short_cuts_are_no_checkpoints(text: str) -> None:
-    found = text in ["a"]  # S
+    found = text in ["a", "b"]  # S
     size = len(text)
     here(found, size)
 
 
 def coroutines_begin_later(text: str) -> None:
-    found = text in ["a"]  # S
+    found = text in ["a", "b"]  # S
     waiting = coroutine()
     here(found)
     waiting.close()
@@ -126,9 +126,11 @@ def branches(text: str) -> None:
     str(text)
     if text:
         found = text + "a"  # S
+        size = 1  # S
     else:
         found = text * 2  # S
-    here(found)
+        size = 2  # S
+    here(found, size)
 
 
 def the_branch_that_is_not_on_the_way(text: str) -> None:
