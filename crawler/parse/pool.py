@@ -15,7 +15,6 @@ import asyncio
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -25,11 +24,13 @@ import msgspec
 from crawler.config import ParseConfig
 from crawler.events import Bus, ParseKilled
 from crawler.parse import logs, policy, wire
+from crawler.parse.entry import Entry, file_of
 from crawler.parse.process import Death
 from crawler.parse.replica import copy_attributes
 from crawler.parse.room import Room
-from crawler.parse.staff import Hooks, Staff, Worker
+from crawler.parse.staff import Hooks, Staff
 from crawler.parse.work import Setup, Work
+from crawler.parse.worker import Worker
 from crawler.spider import blame
 from crawler.spider.base import Spider
 from crawler.spider.load import SpiderRef
@@ -38,23 +39,6 @@ from crawler.spider.travel import Answer, Job, Trouble
 MAX_DEATHS = 3
 """Processes that may die with a page merely waiting in them before the page itself is given up."""
 log = logging.getLogger("crawler.parse")
-
-
-class Entry:
-    """A page in the pool, from `submit` to its one answer."""
-
-    __slots__ = ("alone", "deaths", "file", "holder", "job", "size", "token")
-
-    def __init__(self, job: Job, token: object, size: int, file: int) -> None:
-        self.job = job
-        self.token = token
-        self.size = size
-        self.file = file
-        """Descriptor of the file that holds the body; -1: the job holds it."""
-        self.alone = False
-        """A process has died under it: it runs once more, with nothing beside it."""
-        self.deaths = 0
-        self.holder: Worker | None = None
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -124,7 +108,7 @@ class ParsePool:
             raise RuntimeError("the parse pool is closed")
         await self._room.enter(size)
         try:
-            file = await self._spool(job)
+            file = await self._file_of(job)
         except BaseException:
             self._room.leave(size)
             raise
@@ -187,7 +171,7 @@ class ParsePool:
             self._room.shut()
             await self._staff.close()
             for entry in self._open.values():
-                _close_file(entry)
+                entry.close()
             self._open.clear()
             self._waiting.clear()
             self._arrive()
@@ -211,21 +195,17 @@ class ParsePool:
 
     # ---- pages out -----------------------------------------------------------------------------------------------
 
-    async def _spool(self, job: Job) -> int:
-        """Open the file that a body is in, or put a large one into a file; -1 if it is not large, or the disk full."""
+    async def _file_of(self, job: Job) -> int:
+        """The descriptor of the body's file; -1 if it has none, or the disk is full."""
         if self._here is not None:
             return -1
-        if job.spool is not None:
-            return await asyncio.to_thread(os.open, job.spool.path, os.O_RDONLY | os.O_CLOEXEC)
-        if len(job.body) < policy.SPOOL:
-            return -1
         try:
-            file = await asyncio.to_thread(_spool, job.body)
-        except OSError as full:
-            log.warning("a body of %d bytes could not be put into a temporary file (%s)", len(job.body), full)
+            return await file_of(job)
+        except OSError as bad:
+            if job.spool is not None:
+                raise
+            log.warning("a body of %d bytes could not be put into a temporary file (%s)", len(job.body), bad)
             return -1
-        job.body = b""
-        return file
 
     def _feed(self) -> None:
         """Give out pages while somebody is hungry; ask for another process if pages still wait."""
@@ -312,7 +292,7 @@ class ParsePool:
 
     def _answer(self, entry: Entry, answer: Answer) -> None:
         del self._open[entry.job.serial]
-        _close_file(entry)
+        entry.close()
         if answer.logs:
             self._replay(answer.logs, entry.job.url)
         self._answers.append((entry, answer))
@@ -389,18 +369,3 @@ class ParsePool:
         return wire.Start(
             self._reference, setup, copied, lost, level, own, sys.argv, self._config.memory_limit, self._config.timeout
         )
-
-
-def _spool(body: bytes) -> int:
-    """A file without a name that holds the body. Blocks: for a thread."""
-    with tempfile.TemporaryFile(buffering=0) as file:
-        rest = memoryview(body)
-        while rest:
-            rest = rest[file.write(rest) :]
-        return os.dup(file.fileno())
-
-
-def _close_file(entry: Entry) -> None:
-    if entry.file >= 0:
-        os.close(entry.file)
-        entry.file = -1

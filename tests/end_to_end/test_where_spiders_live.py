@@ -112,7 +112,8 @@ async def test_a_spider_in_a_package_and_one_with_a_relative_import(tmp_path: Pa
     put(tmp_path / "bookshop" / "spiders" / "shop.py", f"import crawler\nfrom ..where import start\n{package}")
     script = put(
         tmp_path / "run.py",
-        f"import asyncio, crawler\nfrom bookshop.spiders.shop import Shop\nresult = asyncio.run(crawler.crawl(Shop))\n{TELL}",
+        "import asyncio, crawler\nfrom bookshop.spiders.shop import Shop\n"
+        f"result = asyncio.run(crawler.crawl(Shop))\n{TELL}",
     )
     code, out, err = await run(script)
     assert code == 0, err
@@ -150,7 +151,8 @@ async def test_a_file_of_the_command_line_with_a_neighbour(tmp_path: Path, shop:
     put(tmp_path / "myspiders" / "shop.py", f"import crawler\nfrom .where import start\n{with_import}")
     command = put(
         tmp_path / "command.py",
-        "import sys\nfrom crawler.cli.main import main\nsys.argv = ['crawler', 'crawl', 'myspiders/shop.py', '-o', '-']\nmain()\n",
+        "import sys\nfrom crawler.cli.main import main\n"
+        "sys.argv = ['crawler', 'crawl', 'myspiders/shop.py', '-o', '-']\nmain()\n",
     )
     code, out, err = await run(command)
     assert code == 0, err

@@ -13,8 +13,9 @@ from parse.conftest import PLAIN, Written, job
 from crawler.errors import CrawlerError
 from crawler.parse import board, policy, staff, wire
 from crawler.parse.process import Death
-from crawler.parse.staff import Hooks, Staff, Worker
+from crawler.parse.staff import Hooks, Staff
 from crawler.parse.work import Setup
+from crawler.parse.worker import Worker
 from crawler.spider import load
 from crawler.spider.travel import Answer
 
