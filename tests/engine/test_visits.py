@@ -45,7 +45,7 @@ class Rig:
             tally=self.tally,
             named=lambda _: None,
         )
-        self.visits = Visits(self.scheduler, self, FetchConfig(retries=retries), self.clock)  # type: ignore[arg-type]
+        self.visits = Visits(self.scheduler, self, FetchConfig(retries=retries), 60.0, self.clock)  # type: ignore[arg-type]
         self.workers = workers
         self.robots: list[Ticket] = []
 
@@ -58,7 +58,6 @@ class Rig:
 
     async def work(self) -> None:
         while True:
-            self.scheduler.worker_idle()
             ticket, refusal = await self.scheduler.queue.get()
             if refusal is not None:
                 self.visits.refused(ticket, refusal)
@@ -66,6 +65,7 @@ class Rig:
                 await self.visits.serve(ticket)
             else:
                 self.robots.append(ticket)
+            self.scheduler.done(ticket)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
