@@ -99,7 +99,7 @@ def descriptors() -> set[str]:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.add(os.readlink(entry))  # noqa: PTH115
+            found.add(os.readlink(entry))
     return {name for name in found if not name.startswith(("/dev/", "/proc/")) and "anon_inode" not in name}
 
 
