@@ -35,12 +35,8 @@ def _kinds(*kinds: FailureKind) -> dict[str, FailureKind]:
 FAILURES: dict[str, FailureKind] = _kinds(
     # Getting connected.
     FailureKind("dns", True, Fault.NETWORK, "the host's name could not be resolved"),
-    FailureKind(
-        "refused", True, Fault.NETWORK, "nothing listens on that port, or there is no route to the host"
-    ),
-    FailureKind(
-        "tls", False, Fault.SERVER, "the certificate or the TLS handshake was refused; see fetch.ca_file"
-    ),
+    FailureKind("refused", True, Fault.NETWORK, "nothing listens on that port, or there is no route to the host"),
+    FailureKind("tls", False, Fault.SERVER, "the certificate or the TLS handshake was refused; see fetch.ca_file"),
     FailureKind("connect-timeout", True, Fault.NETWORK, "no connection within fetch.connect_timeout"),
     FailureKind(
         "blocked-address",
@@ -59,9 +55,7 @@ FAILURES: dict[str, FailureKind] = _kinds(
     # Getting an answer.
     FailureKind("reset", True, Fault.NETWORK, "the connection was closed before the answer was complete"),
     FailureKind("first-byte-timeout", True, Fault.SERVER, "no answer within fetch.first_byte_timeout"),
-    FailureKind(
-        "idle-timeout", True, Fault.SERVER, "silence in the middle of the body for fetch.idle_timeout"
-    ),
+    FailureKind("idle-timeout", True, Fault.SERVER, "silence in the middle of the body for fetch.idle_timeout"),
     FailureKind("too-slow", True, Fault.SERVER, "the body came slower than fetch.min_rate"),
     FailureKind("total-timeout", True, Fault.SERVER, "not finished within fetch.total_timeout"),
     FailureKind("protocol", False, Fault.SERVER, "the answer is not HTTP as the standard has it"),
@@ -76,23 +70,17 @@ FAILURES: dict[str, FailureKind] = _kinds(
         Fault.SERVER,
         "an HTTP status that the spider does not handle (handle_httpstatus_list)",
     ),
-    FailureKind(
-        "retry-status", True, Fault.SERVER, "an HTTP status that asks to come back later, and stayed so"
-    ),
+    FailureKind("retry-status", True, Fault.SERVER, "an HTTP status that asks to come back later, and stayed so"),
     FailureKind("content-type", False, Fault.POLICY, "a content type that fetch.accept does not name"),
     # Redirects.
     FailureKind("redirect-loop", False, Fault.SERVER, "more than fetch.max_redirects redirects in a row"),
-    FailureKind(
-        "redirect-blocked", False, Fault.SERVER, "a redirect to something that is not a usable http(s) URL"
-    ),
+    FailureKind("redirect-blocked", False, Fault.SERVER, "a redirect to something that is not a usable http(s) URL"),
     # Waits that have an end.
     FailureKind("robots-unreachable", False, Fault.SERVER, "robots.txt could not be had for too long"),
     FailureKind("retry-after", False, Fault.SERVER, "Retry-After lies beyond politeness.max_retry_after"),
     # The spider's code.
     FailureKind("callback-error", False, Fault.SPIDER, "the callback raised"),
-    FailureKind(
-        "parse-timeout", False, Fault.SPIDER, "the callback ran longer than parse.timeout and was stopped"
-    ),
+    FailureKind("parse-timeout", False, Fault.SPIDER, "the callback ran longer than parse.timeout and was stopped"),
     FailureKind("parse-crash", False, Fault.SPIDER, "the parse process died under this page"),
     FailureKind("parse-memory", False, Fault.SPIDER, "the callback needed more than parse.memory_limit"),
     FailureKind("too-many-items", False, Fault.SPIDER, "the callback yielded more than parse.max_items"),

@@ -120,9 +120,7 @@ class Spider:
 
     def parse(self, response: Response) -> Any:
         """The default callback. Every spider needs it unless all its requests name another one."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no parse(self, response); write one, or name a callback"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no parse(self, response); write one, or name a callback")
 
     async def opened(self) -> None:
         """Runs once before the first request, on the event loop. What it sets on `self` reaches the callbacks."""
@@ -168,9 +166,7 @@ def check_spider(spider: Spider) -> None:
                 "state allowed_domains (a list of domains, or None for anywhere)"
             )
     elif not spider.start_urls:
-        raise SpiderError(
-            f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()"
-        )
+        raise SpiderError(f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()")
     if isinstance(getattr(spider, "allowed_domains", None), str):
         raise SpiderError(f"{cls.__qualname__}.allowed_domains is a string; write a list")
 
@@ -178,9 +174,7 @@ def check_spider(spider: Spider) -> None:
 def initial_domains(spider: Spider) -> list[str] | None:
     """The scope at the start: `allowed_domains`, or the hosts of the start URLs; None means anywhere."""
     if hasattr(spider, "allowed_domains"):
-        return (
-            None if spider.allowed_domains is None else [domain.lower() for domain in spider.allowed_domains]
-        )
+        return None if spider.allowed_domains is None else [domain.lower() for domain in spider.allowed_domains]
     domains: dict[str, None] = {}
     for url in spider.start_urls:
         try:
