@@ -72,7 +72,7 @@ class StopCrawl(Exception):
 
     def __init__(self, why: str = "stopped by the spider") -> None:
         super().__init__(why)
-        self.why = why
+        self.why = str(why)
 
 
 class DropItem(Exception):

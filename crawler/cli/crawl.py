@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -25,6 +26,7 @@ from crawler.cli.resume import Wish, hold, shown
 from crawler.config import Config
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
+from crawler.errors import UsageError
 from crawler.events import Bus, RobotsRead, Summary
 from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
@@ -102,6 +104,8 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
     arguments = spider_arguments(asked.arguments)
     check_output(asked.append, asked.overwrite)
     summary_file = SummaryFile.at(asked.summary, items_on_stdout=STDOUT in (asked.append, asked.overwrite))
+    if asked.summary not in {"", STDOUT} and Path(asked.summary) == Path(asked.append or asked.overwrite):
+        raise UsageError(f"--summary {asked.summary}: that is the file of the items; name another one")
     app.check(cls, arguments)
     if not asked.quiet and not config.politeness.contact:
         terminal.say(out, [Line(NO_CONTACT, "faint")])

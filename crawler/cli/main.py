@@ -97,7 +97,19 @@ def commands() -> None:
 
 def main() -> NoReturn:
     """The entry point of the `crawler` script."""
+    _open_standard_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """A stream that was closed before we began (`>&-`) leads nowhere, not into the next file that is opened."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ from crawler.parse.work import home_of
 from crawler.politeness import robots
 from crawler.spider import blame
 from crawler.spider.base import Spider, is_async
-from crawler.spider.request import found_at, found_of, request_of
+from crawler.spider.request import Request, found_at, found_of, request_of
 from crawler.spider.travel import (
     Answer,
     Details,
@@ -170,6 +170,8 @@ class Journey:
         request = request_of(ticket.url, ticket.details, ticket.priority)
         try:
             wanted = await self._spider.process_request(request)
+            if not isinstance(wanted, Request | None):
+                raise TypeError(f"it must return the request or None, not {type(wanted).__name__}")
         except Exception as error:  # noqa: BLE001  user code: whatever it raises fails this request, not the crawl
             self.settle(ticket, self._hook_failed(ticket, error))
             return None

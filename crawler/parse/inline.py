@@ -69,6 +69,12 @@ class Inline:
             return answer_of(job, None, counters, trouble=call.trouble(late, self._work.home))
         except StopCrawl as stop:
             return answer_of(job, harvest, counters, stop=stop.why)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: the callback awaited something that was, or raised it itself.
+            return answer_of(job, None, counters, trouble=call.trouble(error, self._work.home))
         except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
             return answer_of(job, None, counters, trouble=call.trouble(error, self._work.home))
         finally:

@@ -158,6 +158,7 @@ class Watch:
     def _fingerprints(self) -> Iterator[tuple[tuple[str, str], object]]:
         """(scope, name) → something that differs once the value has been changed."""
         own = vars(self._spider)
+        hidden = set(own)
         for name, value in list(own.items()):
             if name not in _OURS and isinstance(value, _CONTAINERS):
                 yield ("self", name), _fingerprint(value)
@@ -165,8 +166,9 @@ class Watch:
             if cls is Spider:
                 break
             for name, value in list(vars(cls).items()):
-                if not name.startswith("__") and name not in own and isinstance(value, _CONTAINERS):
+                if not name.startswith("__") and name not in hidden and isinstance(value, _CONTAINERS):
                     yield ("self", name), _fingerprint(value)
+            hidden |= vars(cls).keys()
         if self._module is not None:
             for name, value in list(vars(self._module).items()):
                 if not name.startswith("__") and isinstance(value, _CONTAINERS + _NUMBERS):

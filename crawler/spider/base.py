@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
@@ -167,8 +167,19 @@ def check_spider(spider: Spider) -> None:
             )
     elif not spider.start_urls:
         raise SpiderError(f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()")
-    if isinstance(getattr(spider, "allowed_domains", None), str):
+    _check_domains(cls, getattr(spider, "allowed_domains", None))
+    statuses: object = spider.handle_httpstatus_list
+    if isinstance(statuses, str) or not isinstance(statuses, Iterable):
+        raise SpiderError(f"{cls.__qualname__}.handle_httpstatus_list is a list of numbers: [{statuses!r}]")
+
+
+def _check_domains(cls: type[Spider], domains: object) -> None:
+    if isinstance(domains, str):
         raise SpiderError(f"{cls.__qualname__}.allowed_domains is a string; write a list")
+    for domain in domains if isinstance(domains, Iterable) else ():
+        if "/" in str(domain):
+            name = str(domain).split("//")[-1].split("/")[0]
+            raise SpiderError(f"{cls.__qualname__}.allowed_domains has {domain!r}: write the host alone, {name!r}")
 
 
 def initial_domains(spider: Spider) -> list[str] | None:

@@ -70,7 +70,8 @@ def load_file(file: Path) -> ModuleType:
             return module
     name = _module_name(file)
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None  # noqa: S101  there is a loader for every .py
+    if spec is None:
+        raise SpiderError(f"{file} is no Python file: a spider's file ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

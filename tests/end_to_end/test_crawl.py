@@ -398,3 +398,62 @@ async def test_a_consumer_that_does_not_take_items_stops_the_intake(site: Site) 
                 await asyncio.sleep(0.001)
         assert site.seen.total() < 250, "the crawl went on although nobody took its items"
         assert len([item async for item in items]) == 500
+
+
+class Mistaken(Walker):
+    name = "mistaken"
+
+    async def parse(self, response: Response) -> Any:
+        if "cancelled" in response.url:
+            raise asyncio.CancelledError
+        yield {"url": response.url}
+        for request in response.follow_all(css="a"):
+            yield request
+
+
+async def test_an_async_callback_that_ends_as_cancelled_fails_its_page_and_nothing_hangs(site: Site) -> None:
+    site.pages |= {"/1": links("/cancelled", "/2"), "/2": links(), "/cancelled": links()}
+    result = await crawler.crawl(Mistaken, root=f"{site.url}/1", settings=QUICK)
+    assert sorted(item["url"] for item in result.items) == [f"{site.url}/1", f"{site.url}/2"]
+    assert [failed.kind for failed in result.failed] == ["callback-error"]
+
+
+class OddStop(Walker):
+    name = "odd_stop"
+
+    def parse(self, response: Response) -> Any:
+        raise StopCrawl(5)  # type: ignore[arg-type]
+
+
+async def test_a_reason_to_stop_that_is_no_text_becomes_one(site: Site) -> None:
+    site.pages |= {"/1": links()}
+    result = await crawler.crawl(OddStop, root=f"{site.url}/1", settings=QUICK)
+    assert result.reason == "5"
+
+
+class OddHook(Walker):
+    name = "odd_hook"
+
+    async def process_request(self, request: Request) -> Any:
+        return "x"
+
+
+async def test_a_hook_that_returns_no_request_fails_the_request_and_not_the_crawl(site: Site) -> None:
+    site.pages |= {"/1": links()}
+    result = await crawler.crawl(OddHook, root=f"{site.url}/1", settings=QUICK)
+    (failed,) = result.failed
+    assert failed.kind == "callback-error"
+    assert "it must return the request or None, not str" in failed.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"allowed_domains": ["http://127.0.0.1:80/"]}, "write the host alone, '127.0.0.1:80'"),
+        ({"handle_httpstatus_list": 404}, r"handle_httpstatus_list is a list of numbers: \[404\]"),
+    ],
+)
+async def test_a_common_mistake_is_refused_before_anything_is_asked(changes: dict[str, Any], sentence: str) -> None:
+    mistaken = type("Wrong", (Walker,), {"name": "wrong"} | changes)
+    with pytest.raises(SpiderError, match=sentence):
+        await crawler.crawl(mistaken, root="http://127.0.0.1/")
