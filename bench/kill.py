@@ -55,14 +55,19 @@ class Maze:
         random_ = random.Random(seed)
         self.links = {n: [random_.randrange(PAGES) for _ in range(8)] + [n + 1] for n in range(PAGES)}
         self.asked: Counter[str] = Counter()
+        self._runner: web.AppRunner | None = None
 
     async def serve(self) -> str:
         app = web.Application()
         app.router.add_get("/{kind}/{n}", self._page)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     async def _page(self, request: web.Request) -> web.Response:
         kind, n = request.match_info["kind"], int(request.match_info["n"])
@@ -122,7 +127,13 @@ async def run(kills: int, number: signal.Signals, seed: int) -> str:
     """Returns one line of what was seen. Raises SystemExit if the killed run differs from the undisturbed one."""
     random_ = random.Random(seed)
     maze = Maze(seed)
-    url = await maze.serve()
+    try:
+        return await _compare(maze, await maze.serve(), kills, number, random_, seed)
+    finally:
+        await maze.close()
+
+
+async def _compare(maze: Maze, url: str, kills: int, number: signal.Signals, random_: random.Random, seed: int) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         whole, torn = (new_project(Path(temporary) / name) for name in ("whole", "torn"))
         begun = time.monotonic()
