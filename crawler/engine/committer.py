@@ -2,6 +2,10 @@
 
 No timer: as soon as the writer is free and something waits, a group goes. Under load groups form by themselves, and a
 quiet crawl's chain of pages never waits. At most two groups may wait for the writer; then intake is held.
+
+What a very large page asks for goes in parts, each between two groups of the others: a page of a million links takes
+the writer for half a minute, and nobody waits for more than a part of it. Its items and its outcome go with the last
+part; a kill in between costs nothing, as the parts are known when the page is parsed again.
 """
 
 from __future__ import annotations
@@ -14,11 +18,18 @@ from crawler.clock import Clock
 from crawler.engine.pressure import Pressure
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import Committed, Frontier
-from crawler.spider.travel import Failed, Finished, Group, Retry
+from crawler.spider.travel import Failed, Finds, Finished, Group, Retry
+from crawler.spider.url import KEY_BYTES
 
 GROUP = 64
 """Tickets a commit: beyond this the cost per ticket no longer falls (measured with SQLite: 1, 10, 64 per group)."""
 MAX_WAITING = 2 * GROUP
+PART = 2000
+"""Requests of one page in one act: the writer is at it for 10 to 20 ms."""
+GROUP_LINKS = 2 * PART
+"""Requests of all pages in one group; 64 pages usually have fewer."""
+MAX_LINKS = 400_000
+"""Requests that may wait for the writer, at 150 bytes each; then intake is held, unless they are one page's."""
 
 OnCommitted = Callable[[Sequence[Finished], Committed], None]
 
@@ -46,6 +57,8 @@ class Committer:
         self._bus = bus
         # All mutable state: what waits, and how many are with the frontier right now.
         self._waiting: deque[Finished] = deque()
+        self._large: deque[_Large] = deque()
+        self._links = 0
         self._committing = 0
         self._something = asyncio.Event()
         self._nothing = asyncio.Event()
@@ -54,15 +67,24 @@ class Committer:
     @property
     def pending(self) -> int:
         """Finished tickets that are not durable yet."""
-        return len(self._waiting) + self._committing
+        return len(self._waiting) + len(self._large) + self._committing
 
     def add(self, finished: Finished) -> None:
         """Take a ticket that has its outcome."""
-        self._waiting.append(finished)
+        links = len(finished.finds)
+        if links > PART:
+            self._large.append(_Large(finished))
+        else:
+            self._waiting.append(finished)
+        self._links += links
         self._something.set()
         self._nothing.clear()
-        if len(self._waiting) >= MAX_WAITING:
+        if self._is_full:
             self._pressure.hold("commit")
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= MAX_WAITING or (self._links >= MAX_LINKS and len(self._large) > 1)
 
     async def drained(self) -> None:
         """Wait until everything added so far is durable."""
@@ -73,12 +95,35 @@ class Committer:
         while True:
             await self._something.wait()
             await self._gather()
-            group = self._form()
-            committed = await self._frontier.commit(group)
-            self._committing = 0
-            if not self._waiting:
+            if self._waiting:
+                group = self._form()
+                committed = await self._frontier.commit(group)
+                self._committing = 0
+                self._told(group.finished, committed)
+            if self._large:
+                self._on_committed((), await self._offer(self._large[0]))
+            if not self.pending:
+                self._something.clear()
                 self._nothing.set()
-            self._told(group.finished, committed)
+
+    async def _offer(self, page: _Large) -> Committed:
+        """The next part of a very large page; when only one is left of it, it joins the others."""
+        part = page.parts.popleft()
+        offered = await self._frontier.offer(page.finished.ticket, part)
+        if len(page.parts) == 1:
+            page.finished.finds = page.parts.popleft()
+            self._large.remove(page)
+            self._waiting.append(page.finished)
+        else:
+            self._large.rotate(-1)  # of several such pages none waits for another
+        self._took(len(part))
+        return offered
+
+    def _took(self, links: int) -> None:
+        """The writer has so many requests less before it."""
+        self._links -= links
+        if not self._is_full:
+            self._pressure.free("commit")
 
     async def _gather(self) -> None:
         """Let what is ready now join the group: one turn of the loop after another, as long as each brings something.
@@ -92,12 +137,13 @@ class Committer:
             await asyncio.sleep(0)
 
     def _form(self) -> Group:
-        finished = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        finished: list[Finished] = []
+        links = 0
+        while self._waiting and len(finished) < GROUP and links < GROUP_LINKS:
+            finished.append(self._waiting.popleft())
+            links += len(finished[-1].finds)
         self._committing = len(finished)
-        if not self._waiting:
-            self._something.clear()
-        if len(self._waiting) < MAX_WAITING:
-            self._pressure.free("commit")
+        self._took(links)
         states: dict[str, bytes] = {}
         for one in finished:
             host = one.ticket.host
@@ -122,4 +168,17 @@ class Committer:
         )
 
     def __repr__(self) -> str:
-        return f"<Committer {len(self._waiting)} waiting, {self._committing} committing>"
+        return f"<Committer {len(self._waiting)} waiting, {len(self._large)} large, {self._committing} committing>"
+
+
+class _Large:
+    """A page that asks for very much, and what of it is still to be offered, in order. Always two parts at least."""
+
+    def __init__(self, finished: Finished) -> None:
+        keys, records = finished.finds.keys, finished.finds.records
+        self.finished = finished
+        self.parts = deque(
+            Finds(keys[KEY_BYTES * start : KEY_BYTES * (start + PART)], records[start : start + PART])
+            for start in range(0, len(records), PART)
+        )
+        finished.finds = Finds()

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
 
 from crawler.clock import FakeClock, settle
-from crawler.engine.committer import GROUP, MAX_WAITING, Committer
+from crawler.engine.committer import GROUP, MAX_LINKS, MAX_WAITING, PART, Committer
 from crawler.engine.pressure import Pressure
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import OK, Committed
-from crawler.spider.travel import Done, Failed, Finished, Group, Outcome, Retry, Ticket
+from crawler.spider.travel import Done, Failed, Finds, Finished, Group, Outcome, Retry, Ticket
+
+
+class Offered(Outcome, frozen=True):
+    """Marks a part of a page in what `SlowFrontier` has seen."""
+
+    tag: ClassVar[str] = "offered"
+
+
+def finds(n: int) -> Finds:
+    return Finds(
+        b"".join(b"%012d" % number for number in range(n)), [msgspec.Raw(b"%d" % number) for number in range(n)]
+    )
 
 
 class SlowFrontier:
@@ -24,6 +39,11 @@ class SlowFrontier:
         self.groups.append(group)
         await self.gate.acquire()
         return Committed([OK] * len(group.finished), {}, 0, 0, 0, [0] * len(group.finished))
+
+    async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
+        self.groups.append(Group([Finished(ticket, Offered(), finds=finds)]))
+        await self.gate.acquire()
+        return Committed([OK], {}, 0, 0, 0, [0])
 
 
 class Rig:
@@ -44,9 +64,18 @@ class Rig:
     def _note(self, finished: Sequence[Finished]) -> None:
         self.told += [one.ticket.id for one in finished]
 
-    def add(self, n: int, outcome: Outcome | None = None, host: str = "a.example") -> None:
+    def add(self, n: int, outcome: Outcome | None = None, host: str = "a.example", links: int = 0) -> None:
         ticket = Ticket(id=n, key=b"", host=host, url=f"https://{host}/{n}", attempt=1, referrer="https://r.example/")
-        self.committer.add(Finished(ticket, outcome or Done()))
+        self.committer.add(Finished(ticket, outcome or Done(), finds=finds(links)))
+
+    def seen(self) -> list[list[tuple[int, str, int]]]:
+        """What the frontier was given: per act, each ticket with its outcome and its number of requests."""
+        acts = [
+            [(one.ticket.id, one.outcome.tag, len(one.finds)) for one in group.finished]
+            for group in self.frontier.groups
+        ]
+        self.frontier.groups.clear()
+        return acts
 
 
 async def test_the_first_goes_at_once_and_the_next_group_forms_meanwhile() -> None:
@@ -107,6 +136,69 @@ async def test_the_states_of_the_hosts_go_with_the_group() -> None:
         rig.add(1, host="gone.example")
         await settle()
         assert rig.frontier.groups[0].hosts == {"a.example": b"a.example"}
+        running.cancel()
+
+
+async def test_a_very_large_page_goes_in_parts_and_the_others_between_them() -> None:
+    rig = Rig()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(rig.committer.run())
+        rig.add(1, links=2 * PART + 5)
+        await settle()
+        whole = [rig.frontier.groups[0].finished[0].finds]
+        assert rig.seen() == [[(1, "offered", PART)]]
+        rig.add(2)
+        rig.add(3, links=10)
+        rig.frontier.gate.release()
+        await settle()
+        assert rig.seen() == [[(2, "done", 0), (3, "done", 10)]]
+        rig.frontier.gate.release()
+        await settle()
+        whole.append(rig.frontier.groups[0].finished[0].finds)
+        assert rig.seen() == [[(1, "offered", PART)]]
+        assert (rig.told, rig.committer.pending) == ([2, 3], 1)
+        rig.frontier.gate.release()
+        await settle()
+        whole.append(rig.frontier.groups[0].finished[0].finds)
+        assert rig.seen() == [[(1, "done", 5)]]
+        rig.frontier.gate.release()
+        await settle()
+        assert (rig.told, rig.committer.pending) == ([2, 3, 1], 0)
+        expected = finds(2 * PART + 5)
+        assert b"".join(part.keys for part in whole) == expected.keys
+        assert [record for part in whole for record in part.records] == expected.records
+        running.cancel()
+
+
+async def test_groups_are_bounded_in_requests_too() -> None:
+    rig = Rig()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(rig.committer.run())
+        rig.add(0)
+        await settle()
+        for n in range(1, 6):
+            rig.add(n, links=PART)
+        for _ in range(4):
+            rig.frontier.gate.release()
+            await settle()
+        assert [[n for n, _, _ in act] for act in rig.seen()] == [[0], [1, 2], [3, 4], [5]]
+        running.cancel()
+
+
+async def test_one_large_page_holds_nobody_and_a_second_one_holds_intake() -> None:
+    rig = Rig()
+    rig.add(1, links=MAX_LINKS - PART)
+    assert not rig.pressure.held
+    rig.add(2, links=PART + 1)
+    assert rig.pressure.reasons == ["commit"]
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(rig.committer.run())
+        await settle()
+        assert rig.seen() == [[(1, "offered", PART)]]
+        rig.frontier.gate.release()
+        await settle()
+        assert not rig.pressure.held
+        assert rig.seen() == [[(2, "offered", PART)]], "of two large pages none waits for the other"
         running.cancel()
 
 
