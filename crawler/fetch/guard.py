@@ -72,12 +72,21 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
+def is_link_local(address: str) -> bool:
+    """Whether an address is the machine's own neighbourhood, where clouds keep the machine's credentials."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = _embedded(parsed) or parsed
+    return parsed.is_link_local
+
+
 class Guard:
     """Says which of a host's addresses may be used.
 
-    allow_private: everything may. named: whether a start URL named this host key; its private addresses are then
-    allowed, unless the name has pointed to a public address before: a name that moves from the public internet into a
-    private network during a crawl is how DNS rebinding works.
+    allow_private: everything may, but for link-local addresses that no start URL names. named: whether a start URL
+    named this host key; its private addresses are then allowed, unless the name has pointed to a public address
+    before: a name that moves from the public internet into a private network during a crawl is how DNS rebinding
+    works.
     """
 
     def __init__(self, *, allow_private: bool, named: Callable[[str], bool]) -> None:
@@ -92,7 +101,10 @@ class Guard:
         """
         found = list(addresses)
         if self._allow_private:
-            return found
+            usable = [address for address in found if not is_link_local(address) or self._named(host)]
+            if usable or not found:
+                return usable
+            raise BlockedAddress(f"{host} is at {found[0]}: a link-local address must be named by a start URL")
         public = [address for address in found if is_public(address)]
         if public:
             if self._named(host):

@@ -74,6 +74,8 @@ class Robots:
         """Whether waiting for it has lasted long enough."""
         if self.verdict != "unreachable":
             return False
+        if self.why == "blocked-address":
+            return True  # our own refusal does not change with time
         return now - self.since >= PATIENCE or (self.why in ABSENT and self.attempts >= ABSENT_ATTEMPTS)
 
     @property

@@ -114,3 +114,11 @@ def test_behind_a_proxy_the_name_alone_is_judged(host: str) -> None:
 @pytest.mark.parametrize("host", ["a.example", "1.1.1.1", "[2606:4700::1111]:443"])
 def test_behind_a_proxy_other_names_pass(host: str) -> None:
     guard().check_name(host)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
+def test_link_local_addresses_stay_closed_unless_a_start_url_names_them(address: str) -> None:
+    with pytest.raises(BlockedAddress, match="link-local"):
+        Guard(allow_private=True, named=lambda _: False).check("a.example", [address])
+    assert Guard(allow_private=True, named=lambda _: True).check("a.example", [address]) == [address]
+    assert Guard(allow_private=True, named=lambda _: False).check("a.example", [address, "10.0.0.1"]) == ["10.0.0.1"]

@@ -132,3 +132,9 @@ def test_a_file_too_large_to_be_stored_beside_its_host_is_not() -> None:
 
 def test_robots_txt_stands_at_the_root_of_its_origin() -> None:
     assert robots.location("https://a.example:8443/x/y?z") == "https://a.example:8443/robots.txt"
+
+
+def test_an_address_that_our_own_guard_blocks_is_not_asked_for_again() -> None:
+    known = robots.read(Failure("blocked-address"), "crawler", NOW)
+    assert known.given_up(NOW)
+    assert known.failure_kind == "blocked-address"
