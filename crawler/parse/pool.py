@@ -104,6 +104,8 @@ class ParsePool:
         `job.serial` is overwritten: the pool numbers pages itself. Raises RuntimeError once the pool is closed.
         """
         size = len(job.body) if job.spool is None else job.spool.size
+        if self._here is None:
+            size = min(size, policy.SPOOL)  # a larger one goes as a file: it must not keep others out of the room
         if self._closing:
             raise RuntimeError("the parse pool is closed")
         await self._room.enter(size)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from crawler.clock import FakeClock, settle
-from crawler.engine.committer import GROUP, MAX_LINKS, MAX_WAITING, PART, Committer
+from crawler.engine.committer import GROUP, GROUP_LINKS, MAX_LINKS, MAX_WAITING, PART, Committer
 from crawler.engine.pressure import Pressure
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import OK, Committed
@@ -178,10 +178,11 @@ async def test_groups_are_bounded_in_requests_too() -> None:
         await settle()
         for n in range(1, 6):
             rig.add(n, links=PART)
-        for _ in range(4):
+        for _ in range(3):
             rig.frontier.gate.release()
             await settle()
-        assert [[n for n, _, _ in act] for act in rig.seen()] == [[0], [1, 2], [3, 4], [5]]
+        assert GROUP_LINKS == 4 * PART
+        assert [[n for n, _, _ in act] for act in rig.seen()] == [[0], [1, 2, 3, 4], [5]]
         running.cancel()
 
 
