@@ -1,0 +1,217 @@
+"""Politeness as a server sees it: the gap between requests, and how many are under way at once, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from support.site import Site, links
+
+import crawler
+from crawler import Request, Response, Spider
+
+DELAY = 0.2
+TOLERANCE = 0.02
+"""Seconds by which a gap may be shorter at the server than it was at the client."""
+BEAT = 0.002
+
+
+class Pulse:
+    """When the loop last had a turn before now: a request cannot have come earlier than that, but may have come then.
+
+    Without it a machine that pauses between a request's arrival and its handling would make a gap look too short.
+    """
+
+    def __init__(self) -> None:
+        self.last = self.before = 0.0
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self.before, self.last = self.last, loop.time()
+            await asyncio.sleep(BEAT)
+
+
+@pytest.fixture
+async def pulse() -> AsyncIterator[Pulse]:
+    made = Pulse()
+    task = asyncio.create_task(made.run())
+    yield made
+    task.cancel()
+    await asyncio.wait([task])
+
+
+class Arrivals:
+    """Of each request at a site: the earliest and the latest moment at which it can have come."""
+
+    def __init__(self, site: Site, pulse: Pulse) -> None:
+        self.earliest: list[float] = []
+        self.latest: list[float] = []
+        self.paths: list[str] = []
+        answer = site._answer
+
+        async def noted(request: web.Request) -> web.StreamResponse:
+            self.earliest.append(pulse.before)
+            self.latest.append(asyncio.get_running_loop().time())
+            self.paths.append(request.path)
+            return await answer(request)
+
+        site._answer = noted  # type: ignore[method-assign]
+
+    def shortest_gap(self) -> float:
+        """The longest that the shortest gap can have been."""
+        return min(later - earlier for earlier, later in zip(self.earliest, self.latest[1:], strict=False))
+
+
+class Walker(Spider):
+    name = "walker"
+    allowed_domains = None
+    root: str
+
+    async def start(self) -> Any:
+        yield Request(self.root)
+
+    def parse(self, response: Response) -> Any:
+        yield {"url": response.url}
+        yield from response.follow_all(css="a")
+
+
+class Fetching(Walker):
+    """Also fetches from within its callback."""
+
+    name = "fetching"
+
+    async def parse(self, response: Response) -> Any:
+        extra = await self.fetch(Request(response.urljoin("/extra")))
+        yield {"url": response.url, "extra": extra.status}
+        for request in response.follow_all(css="a"):
+            yield request
+
+
+def troubled(site: Site) -> None:
+    """Pages among which some redirect, some fail at first, one has a robots.txt that has moved."""
+    failures: Counter[str] = Counter()
+
+    async def fails_once(request: web.Request) -> web.StreamResponse:
+        failures[request.path] += 1
+        if failures[request.path] == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(text=links("/after"), content_type="text/html")
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        number = int(request.path.rpartition("/")[2])
+        return web.Response(status=302, headers={"Location": f"/moved/{number + 1}" if number < 3 else "/target"})
+
+    async def robots(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=301, headers={"Location": "/rules"})
+
+    async def rules(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="User-agent: *\nAllow: /")
+
+    async def missing(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=404)
+
+    site.handlers |= {"/reset": fails_once, "/robots.txt": robots, "/rules": rules, "/missing": missing}
+    site.handlers |= {f"/moved/{n}": moved for n in range(4)}
+    site.pages |= {path: links() for path in ("/target", "/after", "/extra", "/b")}
+    site.pages["/"] = links("/moved/0", "/reset", "/missing", "/b")
+
+
+@pytest.fixture(autouse=True)
+def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.politeness.hosts.FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr("crawler.fetch.retry.BASE", 0.01)
+
+
+@pytest.mark.parametrize("spider", [Walker, Fetching])
+async def test_no_gap_is_shorter_than_the_delay(site: Site, pulse: Pulse, spider: type[Spider]) -> None:
+    """Links, redirects, retries, robots.txt and its redirect, self.fetch: one host, one rhythm."""
+    arrivals = Arrivals(site, pulse)
+    await site.close()
+    await site.open()
+    troubled(site)
+    settings = {"politeness.delay": DELAY, "politeness.per_host": 4, "parse.processes": 0}
+    result = await crawler.crawl(spider, root=f"{site.url}/", settings=settings)
+    expected = {
+        "/",
+        "/robots.txt",
+        "/rules",
+        "/reset",
+        "/missing",
+        "/b",
+        "/after",
+        "/target",
+        *(f"/moved/{n}" for n in range(4)),
+    }
+    assert set(arrivals.paths) - {"/extra"} == expected
+    assert arrivals.paths.count("/reset") == 2
+    assert result.stats.left == 0
+    assert arrivals.shortest_gap() >= DELAY - TOLERANCE
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_no_more_are_under_way_than_the_limit(site: Site, limit: int) -> None:
+    """Each answer waits until as many are under way as may be, or until nobody else comes."""
+    failed: Counter[str] = Counter()
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        for _ in range(200):
+            if site.under_way >= limit:
+                break
+            await asyncio.sleep(0)
+        number = int(request.path.strip("/") or 0)
+        failed[request.path] += 1
+        if number % 5 == 4 and failed[request.path] == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        if number % 5 == 3:
+            return web.Response(status=302, headers={"Location": f"/{number + 100}"})
+        children = [f"/{child}" for child in range(number * 4 + 1, number * 4 + 5) if child < 60]
+        return web.Response(text=links(*children), content_type="text/html")
+
+    site.fallback = page
+    settings = {"politeness.delay": 0, "politeness.per_host": limit, "parse.processes": 0, "crawl.concurrency": 16}
+    result = await crawler.crawl(Walker, root=f"{site.url}/", settings=settings)
+    assert result.stats.left == 0
+    assert len(site.seen) > 60
+    assert site.most_under_way == limit
+
+
+async def test_two_hosts_on_one_machine_are_two_hosts(site: Site, other_site: Site, pulse: Pulse) -> None:
+    """Each keeps its own rhythm, and they do not wait for each other: their requests interleave."""
+    order: list[str] = []
+
+    def chain(name: str) -> Any:
+        numbers = itertools.count(1)
+
+        async def page(_: web.Request) -> web.Response:
+            order.append(name)
+            number = next(numbers)
+            return web.Response(text=links(f"/{number}") if number < 6 else links(), content_type="text/html")
+
+        return page
+
+    arrivals = [Arrivals(one, pulse) for one in (site, other_site)]
+    for one, name in ((site, "a"), (other_site, "b")):
+        await one.close()
+        await one.open()
+        one.fallback = chain(name)
+
+    class Both(Walker):
+        other = other_site.url
+
+        async def start(self) -> Any:
+            yield Request(f"{self.root}/0")
+            yield Request(f"{self.other}/0")
+
+    settings = {"politeness.delay": DELAY, "parse.processes": 0}
+    await crawler.crawl(Both, root=site.url, settings=settings)
+    assert min(one.shortest_gap() for one in arrivals) >= DELAY - TOLERANCE
+    assert Counter(order) == {"a": 6, "b": 6}
+    assert order.index("b") < 6, "the second host did not wait until the first one had ended"
