@@ -144,7 +144,8 @@ def _folder_package(folder: Path) -> str:
         if known is None:
             known = sys.modules[name] = ModuleType(name)
             known.__path__ = [str(folder)]
-        if str(folder) in list(getattr(known, "__path__", ())):
+        # Its first place: a namespace package spans every folder of that name on the path, and would mix them.
+        if list(getattr(known, "__path__", ()))[:1] == [str(folder)]:
             return name
     name = f"spiders_{_digest(folder)}"
     if name not in sys.modules:

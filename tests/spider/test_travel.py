@@ -119,7 +119,8 @@ def test_every_outcome_has_its_tag_and_its_reason(outcome: Outcome, tag: str, re
 
 def test_no_two_outcomes_share_a_tag() -> None:
     tags = [kind.tag for kind in Outcome.__subclasses__()]
-    assert len(tags) == len(set(tags)) == 5
+    assert len(tags) == len(set(tags))
+    assert set(tags) >= {"done", "moved", "retry", "failed", "dropped"}
 
 
 def test_what_many_hold_cannot_be_changed() -> None:
