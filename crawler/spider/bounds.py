@@ -20,28 +20,34 @@ class Bounds:
     """The rules of a crawl. Compiled once per process."""
 
     def __init__(self, config: ScopeConfig) -> None:
-        self._longest = config.max_url
+        self.longest = config.max_url
         self._deepest = config.max_path_depth or maxsize
         self._repeats = config.max_repeats or maxsize
-        # Fewer slashes than this, those of `https://` included, break neither rule.
-        self._suspicious = min(self._deepest, self._repeats) + 3
+        self.few = min(self._deepest, self._repeats) + 3
+        """Fewer slashes than this in a URL, those of `https://` included, can break no rule about its path."""
         self._include = Places(config.include) if config.include else None
         self._exclude = Places(config.exclude) if config.exclude else None
         self._refuse_sessions = not config.session_ids
-        self._more = bool(self._include or self._exclude or self._refuse_sessions)
+        self.looks = bool(self._include or self._exclude or self._refuse_sessions)
+        """Whether every URL must be looked at; if not, `longest` and `few` pass most of them without a call."""
 
     def refusal(self, url: str) -> Drop | None:
         """Why a normalised URL is not followed; None: nothing speaks against it."""
-        if len(url) > self._longest:
+        if len(url) > self.longest:
             return Drop.URL_TOO_LONG
-        if url.count("/") >= self._suspicious:
-            path = urls.path(url).partition("?")[0]
-            segments = path[1:].removesuffix("/").split("/")
-            if len(segments) > self._deepest:
+        if url.count("/") >= self.few:
+            # In front of the path's segments stand three: the scheme, nothing, and the host.
+            segments = url.partition("?")[0].split("/")
+            if len(segments) - 3 - (segments[-1] == "") > self._deepest:
                 return Drop.PATH_DEPTH
-            if any(segments.count(segment) > self._repeats for segment in set(segments)):
+            if len(segments) - len(set(segments)) >= self._repeats and self._repeat(segments[3:]):
                 return Drop.REPEATED_SEGMENTS
-        return self._asked(url) if self._more else None
+        return self._asked(url) if self.looks else None
+
+    def _repeat(self, segments: list[str]) -> bool:
+        if segments[-1] == "":
+            segments.pop()
+        return any(segments.count(segment) > self._repeats for segment in set(segments))
 
     def _asked(self, url: str) -> Drop | None:
         if self._include is not None and not self._include.hold(url):

@@ -19,6 +19,7 @@ _SESSION_PARAMETER = (
     r"(?:jsessionid|phpsessid|aspsessionid[a-z]{8}|cfid|cftoken|oscsid|zenid)=[^&]*"
     rf"|(?:s|sid|sess|sessid|session|session_?id)={_ID}"
 )
+_SESSION_STARTS = ["jsessionid=", "phpsessid=", "aspsession", "cf", "oscsid=", "zenid=", "s=", "sid=", "sess"]
 _SESSION_SEGMENT = re.compile(
     rf";(?:jsessionid=[^/;]*|(?:sid|phpsessid)={_ID})|/\((?:[a-z]\({_ID}\))+\)(?=/)", re.IGNORECASE
 )
@@ -31,10 +32,13 @@ class Dedup:
         self._sorts = config.sort_query
         self._sessions = config.session_ids
         self._ignored = _parameters(config.ignore, config.session_ids)
+        # Most queries have nothing that does not count: one quick look says so.
+        names = [name.lower().removesuffix("*") for name in config.ignore] + _SESSION_STARTS * config.session_ids
+        self._hint = re.compile(rf"[?&](?:{'|'.join(map(re.escape, names))})") if names else None
 
     def url(self, url: str) -> str:
         """What of a normalised URL counts: the same text for URLs that are one page. Idempotent; never fetched."""
-        if "?" in url and (self._ignored is not None or self._sorts):
+        if "?" in url and (self._sorts or (self._hint is not None and self._hint.search(url.lower()))):
             url = self._without(url)
         if self._sessions and (";" in url or "(" in url):
             path, mark, query = url.partition("?")

@@ -93,7 +93,8 @@ class Harvest:
         self._host = ""
         self._host_hash = b""
         self._in_scope = True
-        self._refusal = _bounds(limits.scope).refusal
+        bounds = _bounds(limits.scope)
+        self._looks, self._longest, self._few, self._refusal = bounds.looks, bounds.longest, bounds.few, bounds.refusal
         self._counting = _dedup(limits.dedup).url
         self._nofollow: Nofollow | None = None
 
@@ -159,7 +160,9 @@ class Harvest:
             self.refuse(Drop.OFFSITE, host, url)
         elif self._too_deep:
             self.refuse(Drop.DEPTH, host, url)
-        elif (reason := self._refusal(url)) is not None:
+        elif (self._looks or len(url) > self._longest or url.count("/") >= self._few) and (
+            reason := self._refusal(url)
+        ):
             self.refuse(reason, host, url)
         elif self._nofollow is not None and not request.dont_filter and self._nofollow.forbids(url):
             self.refuse(Drop.NOFOLLOW, host, url)
@@ -171,7 +174,9 @@ class Harvest:
             if request.dont_filter:
                 self._keys += urls.hash_unlike()
             else:
-                self._keys += urls.hash_request(request.method, self._counting(url), request.body)
+                if "?" in url or ";" in url or "(" in url:  # only then may some of it not count
+                    url = self._counting(url)
+                self._keys += urls.hash_request(request.method, url, request.body)
 
     def _enter(self, url: str) -> None:
         """Links come in runs of one host: its hash and its scope are worked out once per run."""

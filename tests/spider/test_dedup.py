@@ -20,7 +20,7 @@ SITE = "https://a.example"
         ("/", "/"),
         ("/p?a=1&b=2", "/p?a=1&b=2"),
         ("/p?b=2&a=1", "/p?b=2&a=1"),
-        ("/p?", "/p"),
+        ("/p?", "/p?"),
         ("/p?a=1&", "/p?a=1&"),
         # Where a visitor came from.
         ("/p?utm_source=x", "/p"),
