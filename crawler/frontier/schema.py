@@ -23,6 +23,7 @@ All times are whole milliseconds since the epoch.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from crawler.frontier.packing import BEYOND, COUNT, FRESH_RANGE, HOST, NUMBER, PLACE, RETRY_RANGE, SPAN
@@ -30,7 +31,9 @@ from crawler.spider.budgets import NAME_BYTES
 from crawler.spider.url import KEY_BYTES
 
 APPLICATION_ID = 0x43524C52
-VERSION = 1
+VERSION = 2
+"""Of these tables and of what stands in their cells: raised with every change to either. A store of another version is
+refused with a sentence; no released version has written an older one, so there is nothing to migrate from yet."""
 
 TABLES = """
 CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -53,6 +56,8 @@ CREATE TABLE state (
     positions BLOB NOT NULL, cursor BLOB NOT NULL, finished INTEGER NOT NULL
 );
 """
+
+NAMES = frozenset(re.findall(r"CREATE TABLE (\w+)", TABLES))
 
 CREATE = f"""
 BEGIN;

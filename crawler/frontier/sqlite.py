@@ -350,7 +350,7 @@ class SqliteFrontier:
 
 
 def connect(path: Path, *, power: bool) -> sqlite3.Connection:
-    """Open the file, or create it; refuse what is not ours or newer than this program."""
+    """Open the file, or create it; refuse what is not ours, or of another version."""
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         refuse_foreign(db, path)
@@ -366,10 +366,11 @@ def connect(path: Path, *, power: bool) -> sqlite3.Connection:
 
 
 def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
-    """Raises JobError for a database that is not ours, or newer than this program."""
+    """Raises JobError for a database that is not ours, or whose tables are those of another version."""
+    # The tables first: another process may be making them, all of it in one transaction.
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != schema.APPLICATION_ID and (application or tables):
         raise JobError(f"{path} is not a crawl's database")
     if version > schema.VERSION:
@@ -377,6 +378,13 @@ def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of this program (format {version}, not {schema.VERSION}): "
             "use that version, or start a new job with --fresh"
         )
+    if tables and version < schema.VERSION:
+        raise JobError(
+            f"{path} was written by an older version of this program (format {version}, not {schema.VERSION}): "
+            "finish the job with that version, or start a new one with --fresh; the old folder stays"
+        )
+    if tables and (lacking := sorted(schema.NAMES - tables)):
+        raise JobError(f"{path} is damaged (no table {lacking[0]}): start a new job with --fresh, the old folder stays")
 
 
 def translated(work: Callable[[], T], path: Path) -> T:

@@ -327,5 +327,5 @@ async def test_a_store_that_lacks_a_table_is_refused(desk):
     await fill(first.job.folder, {"/": Done()})
     with contextlib.closing(sqlite3.connect(first.job.folder / "frontier.db")) as db:
         db.execute("DROP TABLE state")
-    with pytest.raises(JobError, match=r"frontier.db"):
+    with pytest.raises(JobError, match=r"frontier.db is damaged \(no table state\)"):
         desk.choose()

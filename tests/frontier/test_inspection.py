@@ -158,6 +158,14 @@ async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
         Inspection(tmp_path)
 
 
+async def test_an_older_format_is_refused(tmp_path: Path) -> None:
+    await fill(tmp_path, {"/": Done()})
+    with changed(tmp_path) as db:
+        db.execute("PRAGMA user_version = 1")
+    with pytest.raises(JobError, match=r"written by an older version .*format 1"):
+        Inspection(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("sql", "violation"),
     [

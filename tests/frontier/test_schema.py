@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 
 import pytest
@@ -53,6 +54,12 @@ def hosts(db):
 def test_a_file_is_marked_as_ours(db):
     assert db.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
     assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+
+def test_other_tables_are_another_version():
+    """Whoever changes the tables raises VERSION, so that no job begun before ends in the middle of a statement."""
+    known = {2: "a111cfd92c7135a3"}
+    assert hashlib.blake2b(schema.TABLES.encode(), digest_size=8).hexdigest() == known[schema.VERSION]
 
 
 def test_the_statement_is_a_transaction_by_itself(db):

@@ -81,6 +81,29 @@ async def test_a_file_of_a_newer_version_is_refused(tmp_path, path):
     assert "written by a newer version" in await refused(tmp_path)
 
 
+async def test_a_file_of_an_older_version_is_refused_with_the_ways_on(tmp_path, path):
+    """Without this, its first commit ended with "no such table"."""
+    await (await opened(tmp_path)).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 1")
+    db.execute("DROP TABLE taken")
+    db.close()
+    before = path.read_bytes()
+    said = await refused(tmp_path)
+    assert "written by an older version of this program (format 1, not" in said
+    assert "finish the job with that version, or start a new one with --fresh" in said
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("table", ["taken", "queue", "seen", "state"])
+async def test_a_file_that_lacks_a_table_is_damaged(tmp_path, path, table):
+    await (await opened(tmp_path)).close()
+    db = sqlite3.connect(path)
+    db.execute(f"DROP TABLE {table}")
+    db.close()
+    assert f"frontier.db is damaged (no table {table})" in await refused(tmp_path)
+
+
 @pytest.mark.parametrize("spoil", [lambda data: b"not a database" * 1000, lambda data: data[:200] + bytes(5000)])
 async def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, path, spoil):
     frontier = await opened(tmp_path)
