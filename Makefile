@@ -27,7 +27,7 @@ crawl: .venv/run.stamp
 	@echo && echo "$$(wc -l < $(ITEMS)) books in $(ITEMS); the first three:" && head -n 3 $(ITEMS)
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n auto --maxprocesses 4 --dist loadfile
 
 slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,15 +14,11 @@ from crawler.spider.travel import LogRecord
 
 
 @pytest.fixture
-def captured() -> Iterator[tuple[logging.Logger, Capture]]:
+def captured() -> tuple[logging.Logger, Capture]:
     handler = Capture()
-    logger = logging.getLogger("test.capture")
+    logger = logging.Logger("test.capture", logging.DEBUG)  # of no tree: no other handler sees what is logged
     logger.addHandler(handler)
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG)
-    yield logger, handler
-    logger.removeHandler(handler)
-    logger.propagate = True
+    return logger, handler
 
 
 def test_records_are_kept_in_order_and_taken_once(captured: tuple[logging.Logger, Capture]) -> None:
