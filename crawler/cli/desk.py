@@ -22,6 +22,7 @@ from crawler.engine.lifecycle import Engine
 from crawler.errors import CrawlerError
 from crawler.events import Bus, FetchEnded, FetchStarted, RobotsRead, TicketEnded
 from crawler.kinds import FAILURES, Drop, advice
+from crawler.output.pipeline import Pipeline
 from crawler.spider import url as urls
 from crawler.spider.base import Spider, initial_domains
 from crawler.spider.request import Request
@@ -29,6 +30,8 @@ from crawler.spider.response import Response
 
 T = TypeVar("T")
 TAKE = "_desk_takes_the_page"
+THINKING = 7 * 86400.0
+"""Seconds that an async callback or step may take here: somebody may be sitting at a breakpoint."""
 ANY_STATUS = tuple(status for status in range(200, 600) if not 300 <= status < 400)
 """Redirects are followed: a page is what is at their end."""
 
@@ -84,6 +87,8 @@ class Desk:
         self._typed: asyncio.Queue[Request | None]
         self._loop: asyncio.AbstractEventLoop
         self.spider: Spider
+        self.pipeline: Pipeline | None
+        """The spider's async item steps, opened; to be awaited with `run`."""
         self._scope_is_stated = False
         self.domains: list[str] | None = None
         """The spider's scope, as a crawl would have it that began with what was typed."""
@@ -145,7 +150,9 @@ class Desk:
         bus.on(FetchEnded, self._ended)
         bus.on(TicketEnded, self._settled)
         bus.on(RobotsRead, self._robots_read)
-        await self._engine(bus).run()
+        engine = self._engine(bus)
+        self.pipeline = engine.pipeline
+        await engine.run()
 
     def _engine(self, bus: Bus) -> Engine:
         at_desk = cast("type[Spider]", type(self._cls.__name__, (self._cls,), self._methods()))
@@ -224,6 +231,8 @@ class Desk:
 
 
 def _for_one_page(config: Config) -> Config:
-    """No processes, and no limit that could end the crawl while somebody is thinking."""
+    """No processes, and no limit that could end anything while somebody is thinking."""
+    output = msgspec.structs.replace(config.output, step_timeout=THINKING)
     crawl = msgspec.structs.replace(config.crawl, max_pages=None, max_items=None, max_depth=None, max_time=None)
-    return msgspec.structs.replace(config, crawl=crawl, parse=msgspec.structs.replace(config.parse, processes=0))
+    parse = msgspec.structs.replace(config.parse, processes=0, timeout=THINKING)
+    return msgspec.structs.replace(config, crawl=crawl, parse=parse, output=output)

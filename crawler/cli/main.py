@@ -12,11 +12,12 @@ is one sentence on standard error; a traceback appears for our own mistakes only
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -34,6 +35,8 @@ NOTHING_STARTED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""What a write to a full disk, to a file that may not grow, or to a terminal that has gone comes to."""
 
 COMMANDS = {
     "crawl": "Run a spider and write its items.",
@@ -120,6 +123,8 @@ def run(arguments: Sequence[str]) -> int:
         return code
     except BaseException as error:  # noqa: BLE001  the last place: whatever it is becomes an exit code
         return _ended_by(error)
+    finally:
+        _forget_unwritten(sys.stderr)
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -151,10 +156,14 @@ def _ended_by(error: BaseException) -> int:
             _complain(str(error))
             return USAGE
         case BrokenPipeError() | ReaderGone():
-            _forget_stdout()
+            _forget_unwritten(sys.stdout)
             return READER_GONE
         case JobError():
             _complain(str(error))
+            return JOB
+        case OSError(errno=number) if number in NO_ROOM and not _own_line(error):
+            _forget_unwritten(sys.stdout)
+            _complain(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
             return JOB
         case _:
             return _crashed(error)
@@ -185,7 +194,7 @@ def _crashed(error: BaseException) -> int:
 
     from crawler.spider import blame
 
-    place = blame.own_line(error)
+    place = _own_line(error)
     with _stderr_may_be_gone():
         if place:
             click.echo(blame.own_traceback(error), err=True, nl=False)
@@ -196,12 +205,22 @@ def _crashed(error: BaseException) -> int:
     return SPIDER_FAILED if place else BUG
 
 
-def _forget_stdout() -> None:
-    """Let the interpreter's last flush go nowhere instead of complaining about the broken pipe."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _own_line(error: BaseException) -> str:
+    """The line of the spider's, or a step's, that it was raised at; "" if it was ours."""
+    from crawler.spider import blame
+
+    return blame.own_line(error)
+
+
+def _forget_unwritten(stream: TextIO) -> None:
+    """What a stream could not take goes nowhere, or the interpreter's last flush would complain and change the code."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from crawler import app
 from crawler.cli import options, terminal
-from crawler.cli.desk import Desk
+from crawler.cli.desk import THINKING, Desk
 from crawler.cli.fetch import AT_ONCE, exchange_line, tell, typed_request
 from crawler.cli.main import DONE, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.project import Project, spider_arguments
@@ -25,11 +25,10 @@ from crawler.diagnostics.report import Line
 from crawler.parse.inline import Inline
 from crawler.parse.work import Setup, Work
 from crawler.spider.base import find_callback, is_async
+from crawler.spider.item import Encoding
 from crawler.spider.response import Response
 from crawler.spider.travel import Answer, Details, Found, Job, decode_details, encode_details
 
-THINKING = 7 * 86400.0
-"""Seconds that an async callback may take here: somebody may be sitting at a breakpoint."""
 _found = msgspec.msgpack.Decoder(Found)
 
 
@@ -83,19 +82,24 @@ def command(
 
 
 def _call(desk: Desk, callback: str, response: Response, config: Config) -> Answer:
-    """The callback's answer: from here for `def`, from the crawl's loop for `async def`, which may await self.fetch."""
-    setup = Setup(encoding="json", domains=desk.domains, limits=app.limits_of(config))
+    """The callback's answer, its items after all steps: from here for what is `def`, from the crawl's loop for what is
+    `async def` and may await."""
+    encoding: Encoding = "msgpack" if desk.pipeline is not None else "json"
+    setup = Setup(encoding=encoding, domains=desk.domains, limits=app.limits_of(config))
     job = job_of(response, callback)
     if not is_async(getattr(desk.spider, callback)):
-        return Work(desk.spider, setup).run(job)
-    unhurried = msgspec.structs.replace(config.parse, timeout=THINKING)
-    inline = Inline(desk.spider, unhurried, setup)
+        answer = Work(desk.spider, setup).run(job)
+    else:
+        answer = desk.run(_run_there, desk, job, setup, config)
+    if desk.pipeline is not None:
+        desk.run(desk.pipeline.run, answer, job.url)
+    return answer
 
-    async def call() -> Answer:
-        await inline.room()
-        return await inline.run(job, desk.domains)
 
-    return desk.run(call)
+async def _run_there(desk: Desk, job: Job, setup: Setup, config: Config) -> Answer:
+    inline = Inline(desk.spider, msgspec.structs.replace(config.parse, timeout=THINKING), setup)
+    await inline.room()
+    return await inline.run(job, desk.domains)
 
 
 def job_of(response: Response, callback: str) -> Job:

@@ -6,16 +6,20 @@ a page may have written is made safe here, before it can move the cursor or hide
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import time
 from collections.abc import Iterable
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
 
 from crawler.cli.safe import safe
 from crawler.diagnostics.report import Line
+from crawler.parse.logs import AtPage
 
 STYLES = {"title": "bold", "plain": "", "good": "bold green", "bad": "red", "faint": "dim"}
 LEVELS = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
@@ -23,9 +27,37 @@ OURS = ("crawler", "spider", "py.warnings")
 """Loggers that `--log-level` is about; the libraries below us speak up from WARNING on."""
 
 
+class Screen(io.TextIOBase):
+    """Standard error as it is at this moment. What it refuses (its disk is full, its terminal has gone) is lost: a
+    crawl does not end because nobody can be told how it goes."""
+
+    encoding = "utf-8"
+
+    @staticmethod
+    def _file() -> TextIO:
+        # While a line is live, rich puts itself in the place of sys.stderr.
+        file: TextIO = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+        return file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._file().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file().flush()
+
+    def isatty(self) -> bool:
+        return self._file().isatty()
+
+    def fileno(self) -> int:
+        return self._file().fileno()
+
+
 def console() -> Console:
     """Standard error. Colours if it is a terminal and NO_COLOR is not set; nothing is wrapped, marked up or guessed."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return Console(file=cast("TextIO", Screen()), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def say(out: Console, lines: Iterable[Line]) -> None:
@@ -41,6 +73,7 @@ class ConsoleHandler(logging.Handler):
         super().__init__()
         self._out = out
         self._full_names = full_names
+        self.addFilter(AtPage())
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:

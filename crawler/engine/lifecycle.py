@@ -309,6 +309,11 @@ class Engine:
 
     # ---- windows -----------------------------------------------------------------------------------------------
 
+    @property
+    def pipeline(self) -> Pipeline | None:
+        """The async item steps, open while the crawl runs; None: there are none. For who runs a callback by hand."""
+        return self._pipeline
+
     def summary(self) -> Summary:
         """What the crawl has come to so far."""
         known = self._frontier.statistics()

@@ -196,12 +196,33 @@ def initial_domains(spider: Spider) -> list[str] | None:
 
 
 def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
-    """The spider's method of that name. Raises SpiderError with the near miss, as after a renaming."""
-    callback = getattr(spider, name, None)
-    if not callable(callback):
-        known = [word for word in dir(spider) if not word.startswith("_")]
-        raise SpiderError(f"{type(spider).__qualname__} has no callback '{name}'.{near_miss(name, known)}")
+    """The spider's method of that name. Raises SpiderError with the near miss, as after a renaming, and with what may
+    be named: a hook is no callback."""
+    callback = None if name in _OURS else getattr(spider, name, None)
+    if not callable(callback) or inspect.isclass(callback):
+        cls = type(spider)
+        why = ", which is a hook that the crawl calls itself" if name in _HOOKS else ""
+        known = callbacks_of(cls)
+        there = f" Its callbacks: {', '.join(known)}" if known else ""
+        raise SpiderError(f"{cls.__qualname__} has no callback '{name}'{why}.{near_miss(name, known)}{there}")
     return callback  # type: ignore[no-any-return]
+
+
+_OURS = frozenset(dir(Spider)) - {"parse"}
+"""What every spider has; of it, only `parse` can take a page."""
+_HOOKS = frozenset({"start", "opened", "closed", "process_request"})
+
+
+def callbacks_of(cls: type[Spider]) -> list[str]:
+    """The methods that may be callbacks, in the order in which they are written, an own base class's first."""
+    names: dict[str, None] = {}
+    for base in reversed(cls.__mro__):
+        ours = base.__module__.startswith(f"{__package__}.")
+        for name, value in vars(base).items():
+            written = inspect.isroutine(value) and not name.startswith("_") and name not in _OURS
+            if written and base is not Spider and (not ours or name.startswith("parse")):
+                names[name] = None
+    return list(names)
 
 
 def is_async(callback: object) -> bool:

@@ -138,6 +138,19 @@ async def test_what_the_spider_logs_comes_with_its_page(start, spider, site):
     assert "seen" not in ended.err
 
 
+async def test_so_does_what_an_async_callback_logs(start, spider, site):
+    file = spider()
+    file.write_text(
+        file.read_text()
+        .replace("    def parse", "    async def parse")
+        .replace("yield from", "for one in")
+        .replace('css="a")', 'css="a"): yield one')
+    )
+    ended = await (await start("crawl", "one")).ended()
+    assert ended.code == 0
+    assert f"INFO    one: seen ({site.url}/1)\n" in ended.err
+
+
 async def test_quiet_is_quiet_but_for_the_path(start, spider):
     ended = await (await start("crawl", "one", "-q", env={"CRAWLER_POLITENESS__CONTACT": ""})).ended()
     assert (ended.code, ended.err) == (0, "")

@@ -1,5 +1,6 @@
 """What is typed, and how it ends: exit codes, near misses, and no traceback for a person's mistake."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -148,8 +149,33 @@ async def test_a_reader_that_has_gone_is_no_error_to_speak_of(start):
     assert await running.ended() == (141, "", "")
 
 
+@pytest.mark.parametrize("typed", [["--help"], ["settings"], ["jobs", "--json"], ["crawl", "one", "-q"]])
+async def test_a_full_disk_under_standard_output_is_one_sentence_and_exit_code_3(start, project, site, typed):
+    (project / "spiders" / "one.py").write_text(SPIDER.replace("http://127.0.0.1:9", site.url))
+    site.pages["/"] = "page"
+    with open("/dev/full", "wb") as full:
+        running = await start(*typed, stdout=full)
+    assert await running.ended() == (3, "", "error: the output cannot be written: No space left on device\n")
+
+
+async def test_a_full_disk_under_standard_error_changes_nothing(start, project, site):
+    (project / "spiders" / "one.py").write_text(SPIDER.replace("http://127.0.0.1:9", site.url))
+    site.pages["/"] = "page"
+    with open("/dev/full", "wb") as full:
+        running = await start("crawl", "one", "-O", "items.jsonl", "-v", stderr=full)
+    assert await running.process.wait() == 0
+    assert (project / "items.jsonl").read_text().count("\n") == 1
+
+
+def test_a_spider_that_finds_no_room_is_told_its_own_line(crawler, broken):
+    broken(OSError(errno.ENOSPC, "No space left on device"))
+    ended = crawler("list")
+    assert ended.code == 1
+    assert "test_main.py" in ended.err.splitlines()[-1]
+
+
 def test_a_broken_pipe_under_the_items_is_the_readers_doing_not_the_jobs(crawler, broken, monkeypatch):
-    monkeypatch.setattr(main, "_forget_stdout", lambda: None)
+    monkeypatch.setattr(main, "_forget_unwritten", lambda stream: None)
     broken(ReaderGone("nobody reads"))
     assert crawler("list") == (141, "", "")
 

@@ -94,8 +94,102 @@ async def test_a_spider_that_asks_to_stop_is_heard(crawler, shop):
 async def test_a_callback_that_is_not_there_is_refused_with_the_near_miss_before_anything_is_asked(crawler, shop):
     ended = await parse(crawler, shop.url + "/", "-c", "parse_produkt")
     assert ended.code == 2
-    assert ended.err == "error: Shop has no callback 'parse_produkt'. Did you mean 'parse_product'?\n"
+    assert ended.err.startswith(
+        "error: Shop has no callback 'parse_produkt'. Did you mean 'parse_product'? Its callbacks"
+    )
     assert not shop.seen
+
+
+@pytest.mark.parametrize("name", ["start", "opened", "closed", "process_request"])
+async def test_a_hook_is_refused_with_the_callbacks_there_are(crawler, shop, name):
+    ended = await parse(crawler, shop.url + "/", "-c", name)
+    assert ended.code == 2
+    assert f"no callback '{name}', which is a hook" in ended.err
+    assert ended.err.endswith("Its callbacks: parse, parse_product, parse_more, stop, ask\n")
+    assert not shop.seen
+
+
+STEPS = """
+from dataclasses import dataclass
+from crawler import DropItem, Request, Spider
+from crawler.spider.steps import DropDuplicates, Validate
+
+@dataclass
+class Book:
+    n: int
+    where: str = ""
+
+class Look:
+    async def open(self, spider):
+        self.spider = spider
+        print("opened", flush=True)
+
+    async def process(self, item):
+        if item["n"] == 3:
+            raise DropItem("three")
+        if item["n"] == 4:
+            raise ValueError("four")
+        shelf = await self.spider.fetch(Request("{url}/where"))
+        return item | {{"where": shelf.text}}
+
+    async def close(self):
+        print("closed", flush=True)
+
+class Shop(Spider):
+    name = "shop"
+    start_urls = ["{url}/"]
+    steps = [Validate(Book), DropDuplicates("n"), Look()]
+
+    def parse(self, response):
+        self.logger.info("parsing")
+        yield {{"n": 1}}
+        yield {{"n": "two"}}
+        yield {{"n": 3}}
+
+    async def parse_here(self, response):
+        self.logger.info("parsing here")
+        yield {{"n": 2}}
+
+    def parse_four(self, response):
+        yield {{"n": 4}}
+"""
+
+
+@pytest.fixture
+def steps(project, site):
+    (project / "spiders" / "shop.py").write_text(STEPS.format(url=site.url))
+    site.pages |= {"/": "page", "/where": "shelf"}
+    return site
+
+
+async def test_items_go_through_all_steps_plain_and_async(crawler, steps):
+    ended = await parse(crawler, steps.url + "/", "--json")
+    assert ended.code == 0, ended
+    assert ended.out.startswith("opened\nclosed\n{")
+    plain = json.loads(ended.out.removeprefix("opened\nclosed\n"))
+    assert plain["items"] == [{"n": 1, "where": "shelf"}]
+    assert [(one["reason"], one["count"]) for one in plain["refused"]] == [
+        ("item: not a valid Book: Expected `int`, got `str` - at `$.n`", 1), ("item: three", 1),
+    ]  # fmt: skip
+    assert steps.seen["/where"] == 1
+
+
+async def test_async_callbacks_have_their_items_stepped_too(crawler, steps):
+    ended = await parse(crawler, steps.url + "/", "-c", "parse_here")
+    assert ended.code == 0
+    assert '{\n  "n": 2,\n  "where": "shelf"\n}' in ended.out
+
+
+async def test_a_step_that_raises_fails_the_page_with_its_line(crawler, steps):
+    ended = await parse(crawler, steps.url + "/", "-c", "parse_four")
+    assert ended.code == 1
+    assert "Look raised ValueError: four at spiders/shop.py:20 in process" in ended.err
+
+
+@pytest.mark.parametrize(("callback", "said"), [("parse", "parsing"), ("parse_here", "parsing here")])
+async def test_what_a_callback_logs_names_the_page(crawler, steps, callback, said):
+    ended = await parse(crawler, steps.url + "/", "-c", callback)
+    assert f"INFO    spider.shop: {said} ({steps.url}/)\n" in ended.err
 
 
 async def test_a_page_that_a_crawl_would_not_hand_over_is_not_parsed_and_ends_with_4(crawler, shop):

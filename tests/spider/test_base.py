@@ -11,8 +11,19 @@ from typing import Any
 import pytest
 
 from crawler.errors import SpiderError, UsageError
-from crawler.spider.base import Spider, Stats, check_spider, counting, find_callback, initial_domains, is_async
+from crawler.spider.base import (
+    Spider,
+    Stats,
+    callbacks_of,
+    check_spider,
+    counting,
+    find_callback,
+    initial_domains,
+    is_async,
+)
 from crawler.spider.request import Request
+from crawler.spider.response import Response
+from crawler.spider.sitemap_spider import SitemapSpider
 
 
 class Shop(Spider):
@@ -163,6 +174,35 @@ def test_a_callback_that_is_none_is_refused_with_the_near_miss(name: str, hint: 
     with pytest.raises(SpiderError, match=f"Shop has no callback '{name}'") as refused:
         find_callback(Shop(), name)
     assert hint in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["start", "opened", "closed", "process_request"])
+def test_a_hook_is_no_callback_and_those_that_are_ones_are_listed(name: str) -> None:
+    with pytest.raises(SpiderError) as refused:
+        find_callback(Shop(), name)
+    assert str(refused.value).startswith(f"Shop has no callback '{name}', which is a hook that the crawl calls itself.")
+    assert str(refused.value).endswith("Its callbacks: parse, later, many")
+
+
+@pytest.mark.parametrize("name", ["stats", "logger", "fetch", "name", "steps", "Item", "pages"])
+def test_nothing_else_of_a_spider_is_a_callback(name: str) -> None:
+    with pytest.raises(SpiderError, match=f"has no callback '{name}'"):
+        find_callback(Books(), name)
+
+
+class Books(Shop):
+    class Item:
+        """Callable, and no callback."""
+
+    def parse_book(self, response: Response) -> None: ...
+
+    later = Shop.many
+
+
+def test_callbacks_are_the_methods_that_somebody_wrote_base_classes_first() -> None:
+    assert callbacks_of(Books) == ["parse", "later", "many", "parse_book"]
+    assert callbacks_of(Spider) == []
+    assert callbacks_of(SitemapSpider) == ["parse_sitemap"]
 
 
 def test_async_callbacks_are_told_from_plain_ones() -> None:
