@@ -41,9 +41,10 @@ from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.politeness import robots
 from crawler.spider import load, module
-from crawler.spider.base import Spider, check_spider, initial_domains
+from crawler.spider.base import Spider, initial_domains
 from crawler.spider.bounds import Bounds
 from crawler.spider.budgets import Budgets
+from crawler.spider.check import check_spider
 from crawler.spider.dedup import Dedup
 from crawler.spider.harvest import Limits
 from crawler.spider.item import Encoding

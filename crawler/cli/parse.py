@@ -24,7 +24,7 @@ from crawler.config import Config
 from crawler.diagnostics.report import Line
 from crawler.parse.inline import Inline
 from crawler.parse.work import Setup, Work
-from crawler.spider.base import find_callback, is_async
+from crawler.spider.callbacks import find_callback, is_async
 from crawler.spider.item import Encoding
 from crawler.spider.response import Response
 from crawler.spider.travel import Answer, Details, Found, Job, decode_details, encode_details

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from crawler import settings
 from crawler.errors import SpiderError, UsageError
-from crawler.parse.work import home_of
 from crawler.settings import Settings
 from crawler.spider import blame, load
 from crawler.spider.base import Spider
@@ -66,7 +65,7 @@ class Project(NamedTuple):
 
 def where(cls: type[Spider]) -> str:
     """The spider in words: `spider Books (spiders/books.py)`."""
-    file = home_of(cls)
+    file = blame.home_of(cls)
     return f"spider {cls.__qualname__}" + (f" ({blame.short(file)})" if file else "")
 
 

@@ -31,10 +31,10 @@ from crawler.kinds import Drop, is_spider_fault
 from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import MAX_CALLBACKS, Inline
 from crawler.parse.pool import ParsePool
-from crawler.parse.work import home_of
 from crawler.politeness import robots
 from crawler.spider import blame
-from crawler.spider.base import Spider, is_async
+from crawler.spider.base import Spider
+from crawler.spider.callbacks import Callbacks, is_async
 from crawler.spider.request import Request, found_at, found_of, request_of
 from crawler.spider.travel import (
     Answer,
@@ -107,6 +107,7 @@ class Journey:
         self._token = robots.product_token(config.user_agent)
         self._random = random.Random()
         self._has_hook = type(spider).process_request is not Spider.process_request
+        self._nameable = Callbacks(spider)
         self._async_names: dict[str, bool] = {}
         self._callbacks = 0
         self.stop: str | None = None
@@ -172,6 +173,8 @@ class Journey:
             wanted = await self._spider.process_request(request)
             if not isinstance(wanted, Request | None):
                 raise TypeError(f"it must return the request or None, not {type(wanted).__name__}")
+            if wanted is not None:
+                self._nameable.check(wanted)
         except Exception as error:  # noqa: BLE001  user code: whatever it raises fails this request, not the crawl
             self.settle(ticket, self._hook_failed(ticket, error))
             return None
@@ -185,7 +188,8 @@ class Journey:
         return msgspec.structs.replace(ticket, details=found.details)
 
     def _hook_failed(self, ticket: Ticket, error: Exception) -> Failed:
-        where = blame.where_raised(error, home_of(type(self._spider)))
+        home = blame.home_of(type(self._spider))
+        where = blame.own_line(error, home) or blame.where_defined(self._spider.process_request)
         detail = f"process_request: {type(error).__name__}: {error}"
         self._bus.emit(CallbackFailed, ticket.url, "callback-error", detail, where)
         return Failed("callback-error", f"{detail} at {where}")

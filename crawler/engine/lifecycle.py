@@ -34,7 +34,6 @@ from crawler.kinds import ITEM_DROPPED, is_spider_fault
 from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
-from crawler.parse.work import home_of
 from crawler.spider import blame
 from crawler.spider.base import Spider, bind_fetch
 from crawler.spider.request import Request
@@ -180,7 +179,7 @@ class Engine:
 
     def _user_error(self, what: str, error: Exception) -> str:
         cls = type(self._spider)
-        where = blame.where_raised(error, home_of(cls))
+        where = blame.where_raised(error, blame.home_of(cls))
         return f"{cls.__qualname__}.{what}() raised {type(error).__name__}: {error} at {where}"
 
     def _note_user_error(self, what: str, error: Exception) -> None:

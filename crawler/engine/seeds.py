@@ -13,15 +13,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import msgspec
 
 from crawler.engine.scope import Scope
 from crawler.errors import SpiderError, StopCrawl
 from crawler.frontier.base import Committed, Frontier, SeedCursor
+from crawler.spider import blame
 from crawler.spider import url as urls
 from crawler.spider.base import Spider
+from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.request import Request, found_of
 from crawler.spider.travel import Found
 
@@ -40,6 +42,11 @@ class Place(msgspec.Struct, frozen=True):
     widened: tuple[str, ...] = ()
 
 
+async def _generated(start: AsyncIterator[Request]) -> AsyncGenerator[object, None]:
+    async for request in start:
+        yield request
+
+
 class Seeds:
     """`finished` once `start()` has ended and all of it is in the frontier; `stopped` if it raised StopCrawl.
 
@@ -50,6 +57,7 @@ class Seeds:
         self, spider: Spider, frontier: Frontier, scope: Scope, *, on_added: Callable[[Committed], None]
     ) -> None:
         self._spider = spider
+        self._callbacks = Callbacks(spider)
         self._frontier = frontier
         self._scope = scope
         self._on_added = on_added
@@ -102,9 +110,10 @@ class Seeds:
         """Pass over what is stored, then take the rest. False: what came is not what is stored; nothing was taken."""
         stored = self._place.read
         passed, number = SeedCursor(), 0
-        async with contextlib.aclosing(self._start()) as requests:
+        start = self._spider.start()
+        async with contextlib.aclosing(_generated(start)) as requests:
             async for request in requests:
-                key, found = self._check(request, number)
+                key, found = self._check(request, number, start)
                 number += 1
                 if passed.count < stored.count:
                     passed = passed.after([key])
@@ -118,16 +127,22 @@ class Seeds:
                 await self._room.wait()
         return passed.count == stored.count
 
-    async def _start(self) -> AsyncGenerator[object, None]:
-        async for request in self._spider.start():
-            yield request
+    def _check(self, request: object, number: int, start: object) -> tuple[bytes, Found]:
+        """The key and the request; one that must not be filtered gets a key of its own, the same at each reading.
 
-    def _check(self, request: object, number: int) -> tuple[bytes, Found]:
-        """The key and the request; one that must not be filtered gets a key of its own, the same at each reading."""
+        Raises SpiderError with the line at which `start` stands.
+        """
+        problem = ""
         if not isinstance(request, Request):
-            raise SpiderError(
-                f"{type(self._spider).__qualname__}.start() yields requests only, not {type(request).__name__}"
-            )
+            problem = f"{type(self._spider).__qualname__}.start() yields requests only, not {type(request).__name__}"
+        else:
+            try:
+                self._callbacks.check(request)
+            except BadCallback as bad:
+                problem = str(bad)
+        if not isinstance(request, Request) or problem:
+            place = blame.where_yielded(start).partition(" in ")[0]
+            raise SpiderError(f"{place}: {problem}" if place else problem)
         key, found = found_of(request, self._scope.dedup)
         self._scope.started_at(found.host)
         if request.dont_filter:

@@ -13,7 +13,6 @@ from pathlib import Path
 from crawler.errors import JobError, UsageError, near_miss
 from crawler.frontier.inspection import Inspection
 from crawler.jobs.job import DEFINITION, FORMAT, ITEMS, LOCK, Definition, Identity, Job, begin, load, lock
-from crawler.parse.work import home_of
 from crawler.settings import Settings, describe
 from crawler.spider import blame
 from crawler.spider.base import Spider
@@ -23,7 +22,7 @@ def define(
     cls: type[Spider], settings: Settings, arguments: Mapping[str, str], output: str, *, overwrite: bool
 ) -> Definition:
     """What a job of this spider would be. output: as typed; "" for the job's own folder, "-" for standard output."""
-    file = home_of(cls)
+    file = blame.home_of(cls)
     changed = {knob.key: knob.value_text for knob in describe(settings) if knob.value_text != knob.default_text}
     # A link stays what was typed; Path.resolve would follow it.
     absolute = output if output in {"", "-"} else os.path.abspath(output)  # noqa: PTH100

@@ -57,7 +57,7 @@ class Inline:
             self._places.release()
 
     async def _run(self, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
-        call = Call(self._work.spider, job)
+        call = Call(self._work.callbacks, job)
         deadline = asyncio.timeout(self._timeout)
         token = _deadline.set(deadline)
         try:

@@ -8,8 +8,7 @@ when it is tried again.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -18,7 +17,8 @@ import msgspec
 
 from crawler.errors import CallbackError, CrawlerError, StopCrawl
 from crawler.spider import blame
-from crawler.spider.base import Spider, counting, find_callback
+from crawler.spider.base import Spider, counting
+from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.failure import FailedRequest
 from crawler.spider.harvest import Harvest, Limits, StepError, TooMany
 from crawler.spider.item import Encoding, encoder, is_item
@@ -49,10 +49,11 @@ class Work:
 
     def __init__(self, spider: Spider, setup: Setup) -> None:
         self.spider = spider
-        self.home = home_of(type(spider))
+        self.home = blame.home_of(type(spider))
         self._domains = None if setup.domains is None else list(setup.domains)
         self._limits = setup.limits
         self._encode = encoder(setup.encoding)
+        self.callbacks = Callbacks(spider)
         steps = steps_of(spider)
         self._steps = steps if steps.plain or steps.unique else None
 
@@ -63,13 +64,16 @@ class Work:
 
     def harvest(self, job: Job, domains: Sequence[str] | None) -> Harvest:
         """An empty harvest for this job, under this scope."""
-        return Harvest(domains, self._limits, self._encode, page=job.url, depth=job.depth, steps=self._steps)
+        return Harvest(
+            domains, self._limits, self._encode, page=job.url, depth=job.depth, steps=self._steps,
+            callbacks=self.callbacks,
+        )  # fmt: skip
 
     def run(self, job: Job) -> Answer:
         """Call the job's callback, or its errback if it carries a failure, and collect what comes. Raises nothing
         that the callback raised, except KeyboardInterrupt and other exceptions that are not `Exception`s."""
         harvest = self.harvest(job, self._domains)
-        call = Call(self.spider, job)
+        call = Call(self.callbacks, job)
         with counting(job.url) as counters:
             try:
                 argument = call.argument()
@@ -93,8 +97,8 @@ class Work:
 class Call:
     """One call of one callback, and what to say if it goes wrong."""
 
-    def __init__(self, spider: Spider, job: Job) -> None:
-        self._spider = spider
+    def __init__(self, callbacks: Callbacks, job: Job) -> None:
+        self._callbacks = callbacks
         self._job = job
         self._details = decode_details(job.details)
         self._yielded_at = ""
@@ -108,13 +112,14 @@ class Call:
         return response_of(self._job, self._details.hops)
 
     def begin(self, argument: Response | FailedRequest) -> Any:
-        """Find the callback, or the errback, and call it. Raises SpiderError if there is none of that name."""
+        """Find the callback, or the errback, and call it. Raises BadCallback if there is none that could be called."""
         if isinstance(argument, FailedRequest):
-            self.callback = find_callback(self._spider, self._details.errback)
+            self.callback = self._callbacks.find(self._details.errback, "failure")
             self.result = self.callback(argument)
         else:
-            self.callback = find_callback(self._spider, self._details.callback)
-            self.result = self.callback(argument, **msgspec.msgpack.decode(self._details.kwargs))
+            kwargs = msgspec.msgpack.decode(self._details.kwargs)
+            self.callback = self._callbacks.find(self._details.callback, "response", kwargs)
+            self.result = self.callback(argument, **kwargs)
         return self.result
 
     def trouble(self, error: BaseException, home: str) -> Trouble:
@@ -125,6 +130,8 @@ class Call:
             kind = error.kind if isinstance(error, TooMany) else "bad-yield"
             where = self._yielded_at or blame.own_line(error, home) or blame.where_defined(self.callback)
             return Trouble(kind, str(error), where)
+        if isinstance(error, BadCallback):
+            return Trouble("callback-error", str(error), error.where)
         return trouble_of(error, home)
 
     def note_place(self) -> None:
@@ -152,7 +159,14 @@ def _sentence(error: BaseException) -> str:
         text = "(its text cannot be had)"
     if isinstance(error, SystemExit):
         return f"the callback called sys.exit({text})"
-    return f"{name}: {text}" if text else name
+    return f"{name}: {text}{_hint(error, text)}" if text else name
+
+
+def _hint(error: BaseException, text: str) -> str:
+    """What its author may have forgotten."""
+    if isinstance(error, AttributeError | TypeError) and "'coroutine' object" in text:
+        return "; did you forget await? Only an async def callback can"
+    return ""
 
 
 def answer_of(
@@ -202,8 +216,20 @@ def harvest_all(harvest: Harvest, result: Any) -> None:
         harvest.take(result)
         return
     take = harvest.take
+    if isinstance(result, GeneratorType):
+        result = _without_return(result)
     for thing in result:
         take(thing)
+
+
+def _without_return(yielded: Generator[Any, None, Any]) -> Generator[Any]:
+    """What a generator yields. Raises CallbackError if it also returns something: nobody would ever see that."""
+    returned = yield from yielded
+    if returned is not None:
+        raise CallbackError(
+            f"a callback that yields cannot also return {type(returned).__name__}: {str(returned)[:80]!r}; "
+            "did you forget yield?"
+        )
 
 
 def is_single(result: Any) -> bool:
@@ -211,8 +237,3 @@ def is_single(result: Any) -> bool:
     if isinstance(result, Request | str | bytes) or not isinstance(result, Iterable):
         return True
     return not isinstance(result, Sequence) and is_item(result)
-
-
-def home_of(cls: type) -> str:
-    """The file a class was written in; "" for one that has none."""
-    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""

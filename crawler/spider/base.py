@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 import msgspec
 
-from crawler.errors import SpiderError, UsageError, near_miss
+from crawler.errors import SpiderError, UsageError
 from crawler.spider import url as urls
 from crawler.spider.request import Request
 
@@ -141,6 +141,10 @@ class Spider:
             raise UsageError("self.fetch() works in async def callbacks and hooks of a running crawl only")
         return await self._fetch(request)
 
+    def _named_callbacks(self) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+        """Callbacks that the class itself names: the name, what it is called with, and the names in its `cb_kwargs`."""
+        return ()
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
@@ -148,38 +152,6 @@ class Spider:
 def bind_fetch(spider: Spider, fetch: Fetch | None) -> None:
     """Give the spider its `self.fetch` for as long as the crawl runs."""
     spider._fetch = fetch  # noqa: SLF001
-
-
-def check_spider(spider: Spider) -> None:
-    """Refuse a spider that could never crawl, with the sentence its author needs. Raises SpiderError."""
-    cls = type(spider)
-    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
-        raise SpiderError(f'{cls.__qualname__} needs a name: name = "{cls.__qualname__.lower()}"')
-    if isinstance(spider.start_urls, str):
-        raise SpiderError(f"{cls.__qualname__}.start_urls is a string; write a list: [{spider.start_urls!r}]")
-    if cls.start is not Spider.start:
-        if not inspect.isasyncgenfunction(cls.start):
-            raise SpiderError(f"{cls.__qualname__}.start must be `async def` and yield requests")
-        if not hasattr(spider, "allowed_domains"):
-            raise SpiderError(
-                f"{cls.__qualname__} has its own start(), so its scope cannot be guessed: "
-                "state allowed_domains (a list of domains, or None for anywhere)"
-            )
-    elif not spider.start_urls:
-        raise SpiderError(f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()")
-    _check_domains(cls, getattr(spider, "allowed_domains", None))
-    statuses: object = spider.handle_httpstatus_list
-    if isinstance(statuses, str) or not isinstance(statuses, Iterable):
-        raise SpiderError(f"{cls.__qualname__}.handle_httpstatus_list is a list of numbers: [{statuses!r}]")
-
-
-def _check_domains(cls: type[Spider], domains: object) -> None:
-    if isinstance(domains, str):
-        raise SpiderError(f"{cls.__qualname__}.allowed_domains is a string; write a list")
-    for domain in domains if isinstance(domains, Iterable) else ():
-        if "/" in str(domain):
-            name = str(domain).split("//")[-1].split("/")[0]
-            raise SpiderError(f"{cls.__qualname__}.allowed_domains has {domain!r}: write the host alone, {name!r}")
 
 
 def initial_domains(spider: Spider) -> list[str] | None:
@@ -193,41 +165,6 @@ def initial_domains(spider: Spider) -> list[str] | None:
         except urls.BadURL as bad:
             raise SpiderError(f"start_urls of {type(spider).__qualname__}: {bad}") from None
     return list(domains)
-
-
-def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
-    """The spider's method of that name. Raises SpiderError with the near miss, as after a renaming, and with what may
-    be named: a hook is no callback."""
-    callback = None if name in _OURS else getattr(spider, name, None)
-    if not callable(callback) or inspect.isclass(callback):
-        cls = type(spider)
-        why = ", which is a hook that the crawl calls itself" if name in _HOOKS else ""
-        known = callbacks_of(cls)
-        there = f" Its callbacks: {', '.join(known)}" if known else ""
-        raise SpiderError(f"{cls.__qualname__} has no callback '{name}'{why}.{near_miss(name, known)}{there}")
-    return callback  # type: ignore[no-any-return]
-
-
-_OURS = frozenset(dir(Spider)) - {"parse"}
-"""What every spider has; of it, only `parse` can take a page."""
-_HOOKS = frozenset({"start", "opened", "closed", "process_request"})
-
-
-def callbacks_of(cls: type[Spider]) -> list[str]:
-    """The methods that may be callbacks, in the order in which they are written, an own base class's first."""
-    names: dict[str, None] = {}
-    for base in reversed(cls.__mro__):
-        ours = base.__module__.startswith(f"{__package__}.")
-        for name, value in vars(base).items():
-            written = inspect.isroutine(value) and not name.startswith("_") and name not in _OURS
-            if written and base is not Spider and (not ours or name.startswith("parse")):
-                names[name] = None
-    return list(names)
-
-
-def is_async(callback: object) -> bool:
-    """Whether a callback runs on the event loop instead of in a parse process."""
-    return inspect.iscoroutinefunction(callback) or inspect.isasyncgenfunction(callback)
 
 
 _CHANGEABLE = frozenset({"start_urls", "allowed_domains", "handle_httpstatus_list"})

@@ -49,6 +49,11 @@ def is_own(file: str, home: str = "") -> bool:
     return not file.startswith(_STDLIB)
 
 
+def home_of(cls: type) -> str:
+    """The file a class was written in; "" for one that has none."""
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+
+
 def is_stdlib(file: str) -> bool:
     """Whether a file belongs to Python itself; code that has no file does."""
     return file.startswith(("<", _STDLIB)) and not any(part in file for part in _INSTALLED)

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from crawler.errors import SpiderError
-from crawler.spider.base import Spider, find_callback, is_async
+from crawler.spider.base import Spider
+from crawler.spider.callbacks import find_callback, is_async
 from crawler.spider.links import LinkExtractor
 from crawler.spider.request import Request
 from crawler.spider.response import Link, Response
@@ -103,6 +104,16 @@ class CrawlSpider(Spider):
 
         return take_async if own is not None and is_async(own) else take
 
+    def _named_callbacks(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        for rule in self.rules:
+            for method in (rule.process_links, rule.process_request):
+                if isinstance(method, str):
+                    find_callback(self, method)
+            if rule.errback is not None:
+                yield _name(rule.errback), "failure", ()
+            if rule.callback is not None and self._is_own(rule.callback):
+                yield _name(rule.callback), "response", tuple(rule.cb_kwargs)
+
     def _processed(self, response: Response, results: Any) -> Iterator[Any]:
         if results is None:
             return
@@ -132,10 +143,13 @@ class CrawlSpider(Spider):
 
     def _method(self, named: str | Callable[..., Any]) -> Callable[..., Any]:
         """A method by its name or by the function of a class body; any other callable is itself."""
-        if isinstance(named, str):
-            return find_callback(self, named)
-        name = getattr(named, "__name__", "")
-        return find_callback(self, name) if getattr(type(self), name, None) is named else named
+        if isinstance(named, str) or self._is_own(named):
+            return find_callback(self, _name(named))
+        return named
+
+    def _is_own(self, named: str | Callable[..., Any]) -> bool:
+        """Whether it stands for a method of the spider; any other callable is itself."""
+        return isinstance(named, str) or getattr(type(self), getattr(named, "__name__", ""), None) is named
 
 
 def _name(method: str | Callable[..., Any]) -> str:

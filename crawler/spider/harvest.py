@@ -6,6 +6,7 @@ page and the spider (scope, depth, scheme, encoding); whether a request is known
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from crawler.errors import CallbackError, DropItem
 from crawler.kinds import ITEM_DROPPED, Drop
 from crawler.spider import url as urls
 from crawler.spider.bounds import Bounds
+from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.dedup import Dedup
 from crawler.spider.item import Encode, is_item
 from crawler.spider.nofollow import Nofollow
@@ -47,6 +49,18 @@ _bounds = lru_cache(maxsize=8)(Bounds)
 _dedup = lru_cache(maxsize=8)(Dedup)
 
 
+def _hint(thing: Any) -> str:
+    """What its author may have meant, for the end of a message."""
+    if inspect.iscoroutine(thing):
+        thing.close()  # or Python complains about it too, at a line of ours
+        return "; did you forget await? Only an async def callback can"
+    if inspect.isasyncgen(thing):
+        return "; loop over it with async for, in an async def callback"
+    if inspect.isgenerator(thing) or isinstance(thing, list | tuple | set):
+        return "; did you mean yield from?"
+    return ""
+
+
 class TooMany(CallbackError):
     """The callback yielded more than the limit; `kind` is the failure's name."""
 
@@ -75,12 +89,15 @@ class Harvest:
         depth: int = 0,
         seed: bool = False,
         steps: Steps | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
-        """page: the URL whose callback is running, for the samples of dropped items."""
+        """page: the URL whose callback is running, for the samples of dropped items. callbacks: those that requests
+        may name; None: any."""
         self.items: list[bytes] = []
         self.item_keys: list[bytes] = []
         self._page = page
         self._steps = steps
+        self._callbacks = callbacks
         self._refused: dict[tuple[str, str], Refused] = {}
         self._records: list[msgspec.Raw] = []
         self._keys = bytearray()
@@ -133,7 +150,7 @@ class Harvest:
         elif thing is not None:
             raise CallbackError(
                 f"a callback yields requests and items (dict, dataclass, Struct, attrs, pydantic), "
-                f"not {type(thing).__name__}: {str(thing)[:80]!r}"
+                f"not {type(thing).__name__}: {str(thing)[:80]!r}{_hint(thing)}"
             )
 
     def _step(self, item: Any, steps: Steps) -> None:
@@ -167,6 +184,10 @@ class Harvest:
         elif self._nofollow is not None and not request.dont_filter and self._nofollow.forbids(url):
             self.refuse(Drop.NOFOLLOW, host, url)
         else:
+            if (known := self._callbacks) is not None and (
+                request.callback not in known.plain or request.cb_kwargs or request.errback
+            ):
+                self._check_callback(known, request)
             # What cannot travel raises here, before its key could stand without its record.
             found = Found(host, url, request.priority, encode_request(request))
             self._records.append(msgspec.Raw(_encode(found)))
@@ -177,6 +198,12 @@ class Harvest:
                 if "?" in url or ";" in url or "(" in url:  # only then may some of it not count
                     url = self._counting(url)
                 self._keys += urls.hash_request(request.method, url, request.body)
+
+    def _check_callback(self, known: Callbacks, request: Request) -> None:
+        try:
+            known.check(request)
+        except BadCallback as bad:
+            raise CallbackError(f"{bad} ({bad.where})" if bad.where else str(bad)) from None
 
     def _enter(self, url: str) -> None:
         """Links come in runs of one host: its hash and its scope are worked out once per run."""

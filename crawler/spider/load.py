@@ -203,7 +203,7 @@ def reference(cls: type[Spider], arguments: Mapping[str, Any]) -> SpiderRef | No
     """How another process finds this class and constructs it; None if it cannot, and `why_unreachable` says why."""
     if why_unreachable(cls, arguments):
         return None
-    path = Path(_file_of(cls)).resolve()
+    path = Path(blame.home_of(cls)).resolve()
     file = str(path) if path.is_file() and path.suffix == ".py" else ""
     paths = [str(Path(entry).resolve()) for entry in sys.path]
     return SpiderRef(file, cls.__module__, cls.__qualname__, paths, pickle.dumps(dict(arguments)))
@@ -214,7 +214,7 @@ def why_unreachable(cls: type[Spider], arguments: Mapping[str, Any]) -> str:
     name = cls.__qualname__
     if "<locals>" in name:
         return f"{name} is defined inside a function"
-    file = _file_of(cls)
+    file = blame.home_of(cls)
     if not file:
         return f"{name} is defined in no file (a notebook, or the interactive interpreter)"
     path = Path(file).resolve()
@@ -226,10 +226,6 @@ def why_unreachable(cls: type[Spider], arguments: Mapping[str, Any]) -> str:
         except Exception as error:  # noqa: BLE001  __reduce__ may raise anything at all
             return f"its argument '{key}' cannot be copied to another process ({error})"
     return ""
-
-
-def _file_of(cls: type[Spider]) -> str:
-    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
 
 
 def resolve(ref: SpiderRef) -> type[Spider]:

@@ -101,6 +101,10 @@ class SitemapSpider(Spider):
                 except urls.BadURL:
                     self.stats.add("sitemap entries that are no URL")
 
+    def _named_callbacks(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        for _, callback in self.sitemap_rules:
+            yield self._named(callback), "response", ()
+
     def _named(self, callback: str | Callable[..., Any]) -> str:
         """In a class body a method is written by its name, or as the bare function."""
         return callback if isinstance(callback, str) else callback.__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -68,6 +69,8 @@ class Numbers(Spider):
         for number in self.numbers:
             self.yielded += 1
             yield Request(f"https://a.example/{number}", **self.changes)
+
+    def parse(self, response: Any) -> Any: ...
 
 
 async def run(spider: Spider, store: Store, scope: Scope | None = None, turns: int | None = None) -> Seeds:
@@ -208,5 +211,17 @@ class Items(Numbers):
 
 
 async def test_start_yields_requests_only() -> None:
-    with pytest.raises(SpiderError, match=r"Items.start\(\) yields requests only, not dict"):
+    with pytest.raises(SpiderError, match=r"test_seeds\.py:\d+: Items.start\(\) yields requests only, not dict"):
         await run(Items([]), Store())
+
+
+class Misnamed(Numbers):
+    async def start(self) -> AsyncIterator[Any]:
+        yield Request("https://a.example/1")
+        yield Request("https://a.example/2", "prase")  # the misspelt one
+
+
+async def test_a_callback_that_start_misspells_is_refused_at_its_line() -> None:
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "# the misspelt" in text)
+    with pytest.raises(SpiderError, match=rf"test_seeds\.py:{line}: .* 'prase'. Did you mean 'parse'"):
+        await run(Misnamed([]), Store())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from parse.conftest import failed, items, job
 
 from crawler.errors import StopCrawl, UsageError
-from crawler.parse.work import Setup, Work, home_of, is_single
+from crawler.parse.work import Setup, Work, is_single
 from crawler.spider.base import Spider
 from crawler.spider.harvest import Limits
 from crawler.spider.request import Request
@@ -63,6 +64,26 @@ class Shop(Spider):
 
     def wrong_list(self, response: Any) -> Any:
         return [{"fine": 1}, 3.14]
+
+    def unawaited(self, response: Any) -> Any:
+        return self.fetch(Request("http://a.example/more"))
+
+    def unlooped(self, response: Any) -> Iterator[Any]:
+        yield self.inner()  # unlooped
+
+    def forgets_await(self, response: Any) -> Any:
+        with contextlib.closing(self.fetch(Request("http://a.example/more"))) as page:  # type: ignore[type-var]
+            return {"status": page.status}  # type: ignore[attr-defined]  # forgets
+
+    def yields_and_returns(self, response: Any) -> Iterator[Any]:
+        yield {"seen": 1}
+        return {"lost": 1}
+
+    def misnames(self, response: Any) -> Iterator[Any]:
+        yield Request("http://a.example/next", "prase")  # misnames
+
+    def misfits(self, response: Any) -> Iterator[Any]:
+        yield Request("http://a.example/next", self.arguments)  # misfits
 
     def raises(self, response: Any) -> Iterator[Any]:
         self.stats.add("tried")
@@ -173,6 +194,10 @@ def line_of(text: str) -> int:
         ("delegating", "bad-yield", "not int", "yield 42", "inner"),
         ("text", "bad-yield", "not str", "def text", "text"),
         ("wrong_list", "bad-yield", "not float", "def wrong_list", "wrong_list"),
+        ("unawaited", "bad-yield", "did you forget await?", "def unawaited", "unawaited"),
+        ("unlooped", "bad-yield", "did you mean yield from?", "# unlooped", "unlooped"),
+        ("forgets_await", "callback-error", "'status'; did you forget await?", "# forgets", "forgets_await"),
+        ("yields_and_returns", "bad-yield", "cannot also return dict", "def yields_and", "yields_and_returns"),
         ("endless", "too-many-items", "more than 10", 'yield {"n": 1}', "endless"),
     ],
 )  # fmt: skip
@@ -222,10 +247,27 @@ def test_a_callback_that_is_not_there_is_named_with_the_near_miss() -> None:
     assert trouble.where == ""
 
 
-def test_wrong_arguments_are_the_callback_s_error() -> None:
+def test_arguments_that_do_not_fit_are_the_callback_s_error_at_its_def_line() -> None:
     trouble = run("needs_more").trouble
     assert trouble is not None
-    assert "missing 1 required positional argument: 'shelf'" in trouble.detail
+    assert trouble.kind == "callback-error"
+    assert trouble.detail.startswith("Shop.arguments(self, response, shelf, *, colour='red') cannot be called with (re")
+    assert trouble.where.endswith(f"test_work.py:{line_of('def arguments')} in arguments")
+
+
+def test_an_errback_that_cannot_be_called_is_told_at_its_def_line() -> None:
+    trouble = work().run(failed("arguments")).trouble
+    assert trouble is not None
+    assert "cannot be called with (failure): missing a required argument: 'shelf'" in trouble.detail
+    assert trouble.where.endswith(f"test_work.py:{line_of('def arguments')} in arguments")
+
+
+@pytest.mark.parametrize("callback", ["misnames", "misfits"])
+def test_a_request_that_names_no_callable_callback_is_refused_at_its_yield(callback: str) -> None:
+    trouble = run(callback).trouble
+    assert trouble is not None
+    assert trouble.kind == "bad-yield"
+    assert trouble.where.endswith(f"test_work.py:{line_of(f'# {callback}')} in {callback}")
 
 
 def test_an_interruption_of_the_process_goes_through() -> None:
@@ -262,8 +304,3 @@ def test_text_and_items_are_one_thing_and_everything_else_that_iterates_is_a_ser
     value: object, single: bool
 ) -> None:
     assert is_single(value) is single
-
-
-def test_the_home_of_a_class_is_the_file_it_was_written_in() -> None:
-    assert home_of(Shop) == __file__
-    assert home_of(type("Typed", (), {"__module__": "nowhere"})) == ""

@@ -1,4 +1,4 @@
-"""The class a user writes: its arguments, its scope, its counters, and what is refused before a crawl begins."""
+"""The class a user writes: its arguments, its scope, its counters."""
 
 from __future__ import annotations
 
@@ -11,19 +11,8 @@ from typing import Any
 import pytest
 
 from crawler.errors import SpiderError, UsageError
-from crawler.spider.base import (
-    Spider,
-    Stats,
-    callbacks_of,
-    check_spider,
-    counting,
-    find_callback,
-    initial_domains,
-    is_async,
-)
+from crawler.spider.base import Spider, Stats, counting, initial_domains
 from crawler.spider.request import Request
-from crawler.spider.response import Response
-from crawler.spider.sitemap_spider import SitemapSpider
 
 
 class Shop(Spider):
@@ -94,43 +83,6 @@ def test_annotations_that_only_a_type_checker_understands_are_left_alone() -> No
     assert Odd(pages="3").pages == "3"
 
 
-# ---- what could never crawl ------------------------------------------------------------------------------------------
-
-
-async def started(self: Spider) -> AsyncIterator[Request]:
-    yield Request("http://a.example/")
-
-
-def plain_start(self: Spider) -> list[Request]:
-    return []
-
-
-@pytest.mark.parametrize(
-    ("attributes", "message"),
-    [
-        ({"name": ""}, r'Bad needs a name: name = "bad"'),
-        ({"name": 3}, "needs a name"),
-        ({"start_urls": "http://a.example/"}, r"Bad\.start_urls is a string; write a list: \['http://a\.example/'\]"),
-        ({"start_urls": ()}, "Bad has nothing to start from: set start_urls or write async def start"),
-        ({"start": started}, "Bad has its own start.*state allowed_domains"),
-        ({"start": plain_start, "allowed_domains": None}, "start must be `async def` and yield requests"),
-        ({"allowed_domains": "a.example"}, "allowed_domains is a string; write a list"),
-    ],
-)
-def test_a_spider_that_could_never_crawl_is_refused_with_what_to_do(attributes: dict[str, Any], message: str) -> None:
-    cls = type("Bad", (Shop,), attributes)
-    with pytest.raises(SpiderError, match=message):
-        check_spider(cls())
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [{}, {"start": started, "allowed_domains": None}, {"start": started, "allowed_domains": ["a.example"]}],
-)
-def test_a_spider_that_can_crawl_is_let_pass(attributes: dict[str, Any]) -> None:
-    check_spider(type("Good", (Shop,), attributes)())
-
-
 # ---- scope -----------------------------------------------------------------------------------------------------------
 
 
@@ -162,52 +114,6 @@ async def test_the_default_start_asks_for_the_start_urls_in_their_order() -> Non
 
 
 # ---- callbacks -------------------------------------------------------------------------------------------------------
-
-
-def test_callbacks_are_found_by_name() -> None:
-    shop = Shop()
-    assert find_callback(shop, "parse") == shop.parse
-
-
-@pytest.mark.parametrize(("name", "hint"), [("pares", "Did you mean 'parse'?"), ("pages", ""), ("_fetch", "")])
-def test_a_callback_that_is_none_is_refused_with_the_near_miss(name: str, hint: str) -> None:
-    with pytest.raises(SpiderError, match=f"Shop has no callback '{name}'") as refused:
-        find_callback(Shop(), name)
-    assert hint in str(refused.value)
-
-
-@pytest.mark.parametrize("name", ["start", "opened", "closed", "process_request"])
-def test_a_hook_is_no_callback_and_those_that_are_ones_are_listed(name: str) -> None:
-    with pytest.raises(SpiderError) as refused:
-        find_callback(Shop(), name)
-    assert str(refused.value).startswith(f"Shop has no callback '{name}', which is a hook that the crawl calls itself.")
-    assert str(refused.value).endswith("Its callbacks: parse, later, many")
-
-
-@pytest.mark.parametrize("name", ["stats", "logger", "fetch", "name", "steps", "Item", "pages"])
-def test_nothing_else_of_a_spider_is_a_callback(name: str) -> None:
-    with pytest.raises(SpiderError, match=f"has no callback '{name}'"):
-        find_callback(Books(), name)
-
-
-class Books(Shop):
-    class Item:
-        """Callable, and no callback."""
-
-    def parse_book(self, response: Response) -> None: ...
-
-    later = Shop.many
-
-
-def test_callbacks_are_the_methods_that_somebody_wrote_base_classes_first() -> None:
-    assert callbacks_of(Books) == ["parse", "later", "many", "parse_book"]
-    assert callbacks_of(Spider) == []
-    assert callbacks_of(SitemapSpider) == ["parse_sitemap"]
-
-
-def test_async_callbacks_are_told_from_plain_ones() -> None:
-    assert [is_async(getattr(Shop, name)) for name in ("parse", "later", "many")] == [False, True, True]
-    assert is_async(None) is False
 
 
 def test_a_spider_without_parse_says_so() -> None:

@@ -222,3 +222,8 @@ def test_the_caller_is_named() -> None:
 
     frame = asked()
     assert (frame.file, frame.function) == (HERE, "test_the_caller_is_named")
+
+
+def test_the_home_of_a_class_is_the_file_it_was_written_in() -> None:
+    assert blame.home_of(type("Here", (), {"__module__": __name__})) == __file__
+    assert blame.home_of(type("Typed", (), {"__module__": "nowhere"})) == ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crawler.errors import SpiderError
-from crawler.spider.base import find_callback, is_async
+from crawler.spider.callbacks import find_callback, is_async
 from crawler.spider.crawl_spider import CrawlSpider, Rule
 from crawler.spider.links import LinkExtractor
 from crawler.spider.request import Request

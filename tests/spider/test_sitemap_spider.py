@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from crawler.errors import SpiderError
-from crawler.spider.base import check_spider, initial_domains
+from crawler.spider.base import initial_domains
+from crawler.spider.check import check_spider
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.sitemap import Entry
@@ -21,6 +22,8 @@ SITE = "https://a.example"
 class Shop(SitemapSpider):
     name = "shop"
     sitemap_urls = [f"{SITE}/sitemap.xml"]
+
+    def parse(self, response: Any) -> Any: ...
 
 
 def page(path: str, body: str) -> Response:

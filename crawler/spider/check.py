@@ -1,0 +1,107 @@
+"""What is refused before a crawl begins: a spider that could never run as it is written.
+
+Each mistake is one sentence that names file and line, what is wrong and what to write. What only shows later (a
+callback that a request names) is refused where it is yielded; see `callbacks.py`. Parse processes do not load this
+file.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from crawler.errors import SpiderError
+from crawler.spider import blame, load
+from crawler.spider.base import Spider
+from crawler.spider.callbacks import BadCallback, Callbacks, misfit
+
+HOOKS = {"opened": (), "closed": ("reason",), "process_request": ("request",)}
+"""The hooks of a spider, and what each is called with."""
+
+
+def check_spider(spider: Spider) -> None:
+    """Refuse a spider that could never crawl, with the sentence its author needs. Raises SpiderError."""
+    cls = type(spider)
+    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
+        _refuse(cls, f'{cls.__qualname__} needs a name: name = "{cls.__qualname__.lower()}"')
+    for hook, arguments in HOOKS.items():
+        _check_hook(spider, hook, arguments)
+    _check_start(spider)
+    _check_domains(cls, getattr(spider, "allowed_domains", None))
+    statuses: object = spider.handle_httpstatus_list
+    if isinstance(statuses, str) or not isinstance(statuses, Iterable):
+        _refuse(cls, f"{cls.__qualname__}.handle_httpstatus_list is a list of numbers: [{statuses!r}]")
+    _check_callbacks(spider)
+
+
+def _check_start(spider: Spider) -> None:
+    cls = type(spider)
+    if isinstance(spider.start_urls, str):
+        _refuse(cls, f"{cls.__qualname__}.start_urls is a string; write a list: [{spider.start_urls!r}]")
+    if cls.start is not Spider.start:
+        if not inspect.isasyncgenfunction(inspect.unwrap(cls.start)):
+            _refuse(cls, f"{cls.__qualname__}.start must be `async def` and yield requests", cls.start)
+        if problem := misfit(spider.start, ()):
+            _refuse(cls, f"{cls.__qualname__}.{problem}", cls.start)
+        if not hasattr(spider, "allowed_domains"):
+            _refuse(
+                cls,
+                f"{cls.__qualname__} has its own start(), so its scope cannot be guessed: "
+                "state allowed_domains (a list of domains, or None for anywhere)",
+            )
+    elif not spider.start_urls:
+        _refuse(cls, f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()")
+
+
+def _check_domains(cls: type[Spider], domains: object) -> None:
+    if isinstance(domains, str):
+        _refuse(cls, f"{cls.__qualname__}.allowed_domains is a string; write a list")
+    for domain in domains if isinstance(domains, Iterable) else ():
+        if "/" in str(domain):
+            name = str(domain).split("//")[-1].split("/")[0]
+            _refuse(cls, f"{cls.__qualname__}.allowed_domains has {domain!r}: write the host alone, {name!r}")
+
+
+def _check_hook(spider: Spider, name: str, arguments: tuple[str, ...]) -> None:
+    """A hook is awaited, with its arguments; what is no plain function is believed."""
+    cls = type(spider)
+    hook = getattr(spider, name)
+    if getattr(hook, "__func__", None) is getattr(Spider, name):
+        return
+    said = f"{cls.__qualname__}.{name}"
+    written = f"async def {name}({', '.join(('self', *arguments))})"
+    if not callable(hook):
+        _refuse(cls, f"{said} is {type(hook).__name__}, but that name is the hook {written}")
+    inner = inspect.unwrap(hook)
+    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+        _refuse(cls, f"{said} must not yield: write {written}", hook)
+    if inspect.isroutine(inner) and not (inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(hook)):
+        _refuse(cls, f"{said} must be async: write {written}", hook)
+    if problem := misfit(hook, arguments):
+        _refuse(cls, f"{cls.__qualname__}.{problem}; write {written}", hook)
+
+
+def _check_callbacks(spider: Spider) -> None:
+    """`parse`, if the start needs it or it is there, and whatever else the class names by itself."""
+    cls = type(spider)
+    callbacks = Callbacks(spider)
+    try:
+        if cls.start is Spider.start or getattr(spider.parse, "__func__", None) is not Spider.parse:
+            callbacks.find("parse", "response")
+        for name, argument, keywords in spider._named_callbacks():  # noqa: SLF001
+            callbacks.find(name, argument, keywords)
+    except BadCallback as bad:
+        _refuse(cls, str(bad), at=bad.where)
+
+
+def _refuse(cls: type[Spider], what: str, method: Callable[..., Any] | None = None, at: str = "") -> NoReturn:
+    """Raise it with the line of the method, or of the class; without one where there is no file."""
+    if method is not None:
+        at = blame.where_defined(method)
+    place = at.partition(" in ")[0]
+    if not place and (file := blame.home_of(cls)):
+        line = load.class_line(Path(file), cls.__qualname__)
+        place = f"{blame.short(file)}:{line}" if line else ""
+    raise SpiderError(f"{place}: {what}" if place else what)

@@ -1,0 +1,190 @@
+"""What is refused before a crawl begins: each mistake with its line, and nothing that would have worked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.errors import SpiderError
+from crawler.spider.base import Spider
+from crawler.spider.check import check_spider
+from crawler.spider.crawl_spider import CrawlSpider, Rule
+from crawler.spider.request import Request
+from crawler.spider.sitemap_spider import SitemapSpider
+
+
+class Shop(Spider):
+    name = "shop"
+    start_urls: Sequence[str] = ("http://a.example/",)
+
+    def parse(self, response: Any) -> Any: ...
+
+
+async def started(self: Spider) -> AsyncIterator[Request]:
+    yield Request("http://a.example/")
+
+
+def plain_start(self: Spider) -> list[Request]:
+    return []
+
+
+async def greedy_start(self: Spider, pages: int) -> AsyncIterator[Request]:
+    yield Request("http://a.example/")
+
+
+def plain_opened(self: Spider) -> None: ...
+
+
+def plain_hook(self: Spider, request: Request) -> Request:
+    return request
+
+
+async def closed_without_reason(self: Spider) -> None: ...
+
+
+async def hook_of_scrapy(self: Spider, request: Request, spider: Spider) -> None: ...
+
+
+async def yielding(self: Spider) -> AsyncIterator[int]:
+    yield 1
+
+
+def parse_without_response(self: Spider) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"name": ""}, r'Bad needs a name: name = "bad"'),
+        ({"name": 3}, "needs a name"),
+        ({"start_urls": "http://a.example/"}, r"Bad\.start_urls is a string; write a list: \['http://a\.example/'\]"),
+        ({"start_urls": ()}, "Bad has nothing to start from: set start_urls or write async def start"),
+        ({"start": started}, "Bad has its own start.*state allowed_domains"),
+        ({"start": plain_start, "allowed_domains": None}, "start must be `async def` and yield requests"),
+        ({"start": greedy_start, "allowed_domains": None}, r"greedy_start\(self, pages\) cannot be called with \(\)"),
+        ({"allowed_domains": "a.example"}, "allowed_domains is a string; write a list"),
+        ({"allowed_domains": ["http://a.example/x"]}, "write the host alone, 'a.example'"),
+        ({"handle_httpstatus_list": "404"}, "handle_httpstatus_list is a list of numbers"),
+        ({"opened": plain_opened}, r"Bad\.opened must be async: write async def opened\(self\)"),
+        ({"opened": None}, r"Bad\.opened is NoneType, but that name is the hook async def opened\(self\)"),
+        ({"opened": yielding}, r"Bad\.opened must not yield"),
+        ({"process_request": plain_hook}, r"process_request must be async: write async def process_request\(self, req"),
+        ({"process_request": hook_of_scrapy}, "missing a required argument: 'spider'; write async def process_request"),
+        (
+            {"closed": closed_without_reason},
+            r"cannot be called with \(reason\).*; write async def closed\(self, reason",
+        ),
+        ({"parse": parse_without_response}, r"parse_without_response\(self\) cannot be called with \(response\)"),
+        ({"parse": Spider.parse}, r"Bad has no parse\(self, response\): write one"),
+    ],
+)
+def test_a_spider_that_could_never_crawl_is_refused_with_what_to_do(attributes: dict[str, Any], message: str) -> None:
+    cls = type("Bad", (Shop,), attributes)
+    with pytest.raises(SpiderError, match=message):
+        check_spider(cls())
+
+
+def line_of(text: str) -> int:
+    return next(n for n, line in enumerate(Path(__file__).read_text().splitlines(), 1) if line.startswith(text))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "line"),
+    [
+        ({"opened": plain_opened}, "def plain_opened"),
+        ({"closed": closed_without_reason}, "async def closed_without_reason"),
+        ({"start": plain_start, "allowed_domains": None}, "def plain_start"),
+        ({"parse": parse_without_response}, "def parse_without_response"),
+    ],
+)
+def test_a_method_is_refused_at_its_line(attributes: dict[str, Any], line: str) -> None:
+    with pytest.raises(SpiderError, match=rf"test_check\.py:{line_of(line)}: "):
+        check_spider(type("Bad", (Shop,), attributes)())
+
+
+class Scopeless(Shop):
+    start = started
+
+
+def test_a_class_is_refused_at_its_line() -> None:
+    with pytest.raises(SpiderError, match=rf"test_check\.py:{line_of('class Scopeless')}: Scopeless has its own start"):
+        check_spider(Scopeless())
+
+
+def logged(hook: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(hook)
+    def wrapper(*arguments: Any) -> Any:
+        return hook(*arguments)
+
+    return wrapper
+
+
+async def closed(self: Spider, reason: str = "") -> None: ...
+
+
+async def hook(self: Spider, request: Request) -> Request:
+    return request
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"start": started, "allowed_domains": None},
+        {"start": started, "allowed_domains": ["a.example"]},
+        {"start": started, "allowed_domains": None, "parse": Spider.parse},  # its requests name other callbacks
+        {"closed": closed, "process_request": hook},
+        {"closed": logged(closed), "process_request": logged(hook)},
+        {"start": logged(started), "allowed_domains": None},
+    ],
+)
+def test_a_spider_that_can_crawl_is_let_pass(attributes: dict[str, Any]) -> None:
+    check_spider(type("Good", (Shop,), attributes)())
+
+
+# ---- what a class names by itself ------------------------------------------------------------------------------------
+
+
+def parse_book(self: Spider, response: Any, kind: str) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (Rule(callback="parse_bok"), "Bad has no callback 'parse_bok'. Did you mean 'parse_book'?"),
+        (Rule(callback="parse_book"), "missing a required argument: 'kind'"),
+        (Rule(callback=parse_book, cb_kwargs={"kid": 1}), "missing a required argument: 'kind'"),
+        (Rule(errback="mist"), "Bad has no callback 'mist'"),
+        (Rule(process_links="some"), "Bad has no callback 'some'"),
+        (Rule(process_request="any"), "Bad has no callback 'any'"),
+    ],
+)
+def test_what_a_rule_names_must_be_there_and_fit(rule: Rule, message: str) -> None:
+    attributes = {"name": "bad", "start_urls": ["http://a.example/"], "rules": [rule], "parse_book": parse_book}
+    with pytest.raises(SpiderError) as refused:
+        check_spider(type("Bad", (CrawlSpider,), attributes)())
+    assert message in str(refused.value)
+
+
+def test_rules_that_fit_are_let_pass() -> None:
+    rules = [Rule(callback="parse_book", cb_kwargs={"kind": "x"}), Rule(), Rule(callback=lambda response: None)]
+    attributes = {"name": "good", "start_urls": ["http://a.example/"], "rules": rules, "parse_book": parse_book}
+    check_spider(type("Good", (CrawlSpider,), attributes)())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({}, "Bad has no parse"),
+        ({"sitemap_rules": [("/p/", "parse_page")]}, "Bad has no callback 'parse_page'"),
+        ({"sitemap_rules": [("/p/", parse_book)], "parse_book": parse_book}, "missing a required argument: 'kind'"),
+    ],
+)
+def test_what_a_sitemap_spider_names_must_be_there_and_fit(attributes: dict[str, Any], message: str) -> None:
+    known = {"name": "bad", "sitemap_urls": ["http://a.example/sitemap.xml"]}
+    with pytest.raises(SpiderError, match=message):
+        check_spider(type("Bad", (SitemapSpider,), known | attributes)())
