@@ -15,6 +15,17 @@ SWITCH = 0.012
 NAP = 0.02
 """Seconds: a thread that waits for the interpreter wakes up every 5 ms to ask again. One that waited much longer
 without waking up has not been running at all."""
+PROMPT = 0.002
+"""Seconds: a thread that runs Python code lets go of the interpreter 5 ms after it was asked to; who gets it earlier
+found it free."""
+HANDED_OVER = 0.004
+"""Seconds: who has waited so long for the interpreter got it from somebody who was asked to let go of it."""
+
+IMPOSSIBLE = 1.2
+"""Nobody runs longer than there is time; a little more is what lies between the readings of two clocks."""
+
+MEASURABLE_RUN = 0.001
+"""CPU seconds below which a thread has at most woken up and gone to sleep again."""
 
 
 class Whereabouts(NamedTuple):
@@ -51,12 +62,14 @@ class Look(NamedTuple):
     in_call: bool
     """The loop's thread was seen to be in the middle of the call that it stood at."""
     released: bool
-    """It ran while the looker had the interpreter: C code that had let go of it."""
+    """It ran while the interpreter was free: C code that had let go of it."""
     cpu: float
     queued: float
     """Of the loop's thread, as in `Reading`."""
     other: tuple[str, str] = ("", "")
     """After a long wait for the interpreter: the thread that seems to have had it, and its line."""
+    doubtful: bool = False
+    """It ran, and nobody knows whether it had the interpreter: the looker was short of CPU itself."""
 
 
 class Wait(NamedTuple):
@@ -70,7 +83,7 @@ class Wait(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Counters at one time: CPU seconds of other threads, the watchdog's seconds without a CPU."""
+    """Counters at one time: CPU seconds of other threads, the watchdog's seconds at work without a CPU."""
 
     at: float
     others: float
@@ -112,6 +125,38 @@ def waited(glance: Glance) -> Wait:
     # What the thread can have run before it was asked for the interpreter does not count.
     held = min(lost, glance.ran - glance.asleep - glance.queued)
     return Wait(due, glance.now, lost, held if held >= SWITCH else 0.0, 0.0)
+
+
+def interpreter_was_free(late: float, glance: Glance) -> bool | None:
+    """Whether the watchdog, `late` seconds too late, had not waited for the interpreter; None: that cannot be told.
+
+    Its lateness alone says so only if it is short. How much of a long one was want of a CPU is known too roughly to be
+    taken off: some of that want may lie before the sleep. But who had to wait for the interpreter slept twice.
+    """
+    if late < PROMPT:
+        return True
+    if glance.switches >= 0:
+        return glance.switches <= 1
+    return False if late - glance.queued >= HANDED_OVER else None
+
+
+def compared(before: Look, look: Look, was_free: bool | None) -> tuple[Look, Look]:
+    """Two looks that saw the same callback at the same instruction, with what each now says of the other.
+
+    The thread was in the middle of a call all the time if it has neither run nor wanted to (not even the interpreter),
+    or has run while the interpreter was free.
+    """
+    passed, ran, queued = look.at - before.at, look.cpu - before.cpu, look.queued - before.queued
+    if ran > IMPOSSIBLE * passed:
+        return before, look  # the clock of its CPU time moves in steps here, or nobody knows when it was read
+    running = ran >= max(MEASURABLE_RUN, (passed - queued) / 2)
+    if running and was_free is None:
+        return before, look._replace(doubtful=True)
+    released = running and bool(was_free)
+    if released or ran + queued < passed / 10:
+        before = before._replace(in_call=True, released=before.released or released)
+        look = look._replace(in_call=True, released=released)
+    return before, look
 
 
 def explain(
@@ -163,6 +208,7 @@ def _evidence(seen: Seen, groups: list[_Group], largest: _Group | None) -> Evide
         callbacks=len(groups),
         in_call=sum(seconds for seconds, look in largest.looks if look.in_call) if largest else 0.0,
         released=sum(seconds for seconds, look in largest.looks if look.released) if largest else 0.0,
+        doubtful=sum(seconds for seconds, look in largest.looks if look.doubtful) if largest else 0.0,
         longest_look=max((seconds for seconds, _ in largest.looks), default=0.0) if largest else 0.0,
     )
 

@@ -53,7 +53,7 @@ class Evidence(NamedTuple):
     lost: float
     """For which the watchdog wanted the interpreter and did not get it, whoever had it."""
     watch_queued: float
-    """For which the watchdog had no CPU: it may have had the interpreter meanwhile, and everybody waited for it."""
+    """For which the watchdog was at work and had no CPU: it may have had the interpreter, and everybody waited."""
     others: float
     """CPU seconds of this process's other threads meanwhile."""
     largest: float
@@ -65,7 +65,9 @@ class Evidence(NamedTuple):
     in_call: float
     """For which one callback was found at the same call, look after look, without using CPU."""
     released: float
-    """For which the loop's thread was seen running while the watchdog had the interpreter."""
+    """For which the loop's thread was seen running while the interpreter was free."""
+    doubtful: float
+    """For which it ran at one instruction, and the watchdog was too short of CPU to tell Python from C."""
     longest_look: float
     """The longest that nobody could look: Python code is interrupted every few milliseconds, if there is a CPU."""
 
@@ -88,7 +90,8 @@ def judge(evidence: Evidence, threshold: float) -> Kind:
             return Kind.UNSEEN
         if evidence.released >= ours / 2:
             return Kind.C_RELEASED
-        return Kind.PYTHON if evidence.longest_look < ours / 2 else Kind.CPU
+        certain = max(evidence.longest_look, evidence.released + evidence.doubtful) < ours / 2
+        return Kind.PYTHON if certain else Kind.CPU
     others = evidence.others >= max(ours / 10, MEASURABLE)
     if others and (evidence.lost >= ours / 2 or evidence.in_call < ours / 2):
         return Kind.OTHER_THREAD

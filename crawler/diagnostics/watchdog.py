@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from crawler.diagnostics import evidence as clocks
-from crawler.diagnostics.explain import SWITCH, Count, Glance, Look, Wait, waited
+from crawler.diagnostics.explain import SWITCH, Count, Glance, Look, Wait, compared, interpreter_was_free, waited
 from crawler.diagnostics.place import Looker, Sight
 from crawler.spider import blame
 
@@ -26,9 +26,6 @@ QUICK = 0.01
 """Seconds between two looks while the beat is late."""
 SUSPECT = 0.03
 """Seconds of lateness from which it looks where the loop is."""
-PROMPT = 0.002
-"""Seconds: a thread that runs Python code lets go of the interpreter 5 ms after it was asked to; who gets it earlier
-found it free."""
 _KEPT = 2000
 """Looks, waits and counts that are kept: 20 s of a stall, whose beginning tells as much as its end."""
 
@@ -84,25 +81,28 @@ class Watchdog:
 
     def _watch(self, own: clocks.OwnClock) -> None:
         asleep = TICK
+        stuck, now, used = 0.0, time.monotonic(), time.thread_time()
         while True:
             queued, switches, cpu = own.queued() or 0.0, clocks.own_switches(), self.cpu()
             since = time.monotonic()
+            stuck += max(0.0, since - now - (time.thread_time() - used))
             if self._stopping.acquire(timeout=asleep):
                 return
             # Look first: whatever asks the kernel lets go of the interpreter, and the other thread goes on.
-            now = time.monotonic()
+            now, used = time.monotonic(), time.thread_time()
+            slept = clocks.own_switches() - switches
             late = now - since - asleep
             lag = now - self._beat_due()
             look = self._look(now, late) if lag >= SUSPECT else None
-            ran, slept = self.cpu() - cpu, clocks.own_switches() - switches
-            queued_by_now = own.queued() or 0.0
-            glance = Glance(since, asleep, now, queued_by_now - queued, slept if switches >= 0 else -1, ran)
+            ran = self.cpu() - cpu
+            by_now = stuck + max(0.0, time.monotonic() - now - (time.thread_time() - used))
+            glance = Glance(since, asleep, now, (own.queued() or 0.0) - queued, slept if switches >= 0 else -1, ran)
             if late >= SWITCH:
                 self.waits.append(waited(glance))
             others = time.process_time() - time.thread_time() - cpu - ran
-            self.counts.append(Count(now, others, queued_by_now))
+            self.counts.append(Count(now, others, by_now))
             if look is not None:
-                self._keep(look, late - glance.queued)
+                self._keep(look, interpreter_was_free(late, glance))
             self._on_glance(now, lag)
             asleep = QUICK if lag >= SUSPECT / 2 else TICK
 
@@ -121,23 +121,13 @@ class Watchdog:
         tops = sys._current_frames()  # noqa: SLF001  the documented way to other threads
         top = tops.pop(self._ident, None)
         sight = self._looker.look(top, base, self._loop) if top is not None else None
-        passed, ran = time.monotonic() - now, self.cpu() - cpu
-        released = ran >= passed / 2 and ran > 20e-6
         other = self._other(tops) if late >= SUSPECT else ("", "")
-        return Look(now, sight, released, released, cpu, self._loop_clock.queued() or 0.0, other)
+        return Look(now, sight, False, False, cpu, self._loop_clock.queued() or 0.0, other)
 
-    def _keep(self, look: Look, lost: float) -> None:
-        """Whether the thread was in the middle of a call shows when the look before this one found it there too: it has
-        neither run since nor wanted to (not even the interpreter: that was free while this thread slept), or it has run
-        and yet the interpreter was free (lost: seconds that this thread had to wait for it).
-        """
+    def _keep(self, look: Look, was_free: bool | None) -> None:
         before = self.looks[-1] if self.looks else None
         if before is not None and _is_same(before.sight, look.sight):
-            passed, ran, queued = look.at - before.at, look.cpu - before.cpu, look.queued - before.queued
-            released = ran >= passed / 2 and lost < PROMPT
-            if released or ran + queued < passed / 10:
-                self.looks[-1] = before._replace(in_call=True, released=before.released or released)
-                look = look._replace(in_call=True, released=look.released or released)
+            self.looks[-1], look = compared(before, look, was_free)
         self.looks.append(look)
 
     def _other(self, tops: dict[int, FrameType]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ the fault; nobody writes a line number down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -23,8 +24,6 @@ import types
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import lxml.html
-
 from crawler.diagnostics.explain import Whereabouts
 from crawler.diagnostics.loop import LoopWatch
 from crawler.diagnostics.stalls import Fold, Stall
@@ -34,7 +33,7 @@ LONG = 0.5
 Fault = Callable[["Case"], Awaitable[None]]
 FAULTS: dict[str, Fault] = {}
 BACKTRACKING = re.compile(r"(a+)+$")
-MANY_NUMBERS = list(range(10_000_000))
+MANY_NUMBERS: list[int] = []
 QUICK_TEXT, SLOW_TEXT = "a" * 8 + "b", "a" * 24 + "b"
 OBJECTS: list[object] = []
 
@@ -172,7 +171,9 @@ def _many_lists() -> list[list[int]]:
 
 @fault
 async def c_code(case: Case) -> None:
-    text = "<p>text <b>bold</b>" * (10 if case.twin else 1_200_000)
+    import lxml.html
+
+    text = "<p>text <b>bold</b>" * (10 if case.twin else 500_000)
     tree = lxml.html.fromstring(text)  # FAULT c_code
     str(tree.tag)
 
@@ -265,9 +266,28 @@ async def stopped(case: Case) -> None:
     await asyncio.sleep(2 * LONG if case.twin else 4 * LONG)
 
 
+def waited_for_cpu() -> Callable[[], float]:
+    """Seconds that the threads of this process were ready to run and had no CPU since this call, until the next one.
+
+    Threads that have ended count as far as they were read: the watch is asked before it ends.
+    """
+
+    def read() -> float:
+        total = 0.0
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[1]) / 1e9
+        return total
+
+    began = read()
+    return lambda: read() - began
+
+
 def run(name: str, kind: str, *, twin: bool) -> dict[str, object]:
     """Run one fault under the watch."""
     case = Case(twin=twin)
+    if name.startswith("big_in") and not twin:
+        MANY_NUMBERS.extend(range(10_000_000))
     if name == "freed" and not twin:
         OBJECTS.append(_many_lists())
     if name == "garbage":
@@ -278,11 +298,13 @@ def run(name: str, kind: str, *, twin: bool) -> dict[str, object]:
     if name == "starved" and not twin:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         hog = "while :; do :; done"
-        case.children = [subprocess.Popen(["/bin/sh", "-c", hog]) for _ in range(40)]
+        case.children = [subprocess.Popen(["/bin/sh", "-c", hog]) for _ in range(16)]
     if name == "stopped" and not twin:
         script = f"sleep 0.4; kill -STOP {os.getpid()}; sleep {LONG}; kill -CONT {os.getpid()}; "
         case.children = [subprocess.Popen(["/bin/sh", "-c", script * 2])]
     during: list[str] = []
+    queued = waited_for_cpu()
+    spent: list[float] = []
     inside = types.SimpleNamespace(fault=False)
 
     def on_stall(stall: Stall, worth: bool, fold: Fold | None) -> None:
@@ -299,6 +321,7 @@ def run(name: str, kind: str, *, twin: bool) -> dict[str, object]:
             inside.fault = False
             await asyncio.sleep(0.15)
         finally:
+            spent.append(queued())
             watch.stop()
             for child in case.children:
                 child.send_signal(signal.SIGKILL)
@@ -315,7 +338,7 @@ def run(name: str, kind: str, *, twin: bool) -> dict[str, object]:
     stalls = [
         {name: getattr(stall, name) for name in stall.__struct_fields__} for _, _, stall in watch.stalls.intervals
     ]
-    return {"stalls": stalls, "during": during, "longest": watch.lag.statistics().max}
+    return {"stalls": stalls, "during": during, "longest": watch.lag.statistics().max, "queued": spent[0]}
 
 
 def expected_line(name: str) -> int:

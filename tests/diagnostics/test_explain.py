@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from crawler.diagnostics.evidence import Reading
-from crawler.diagnostics.explain import Beat, Count, Glance, Late, Look, Seen, Wait, Whereabouts, explain, waited
+from crawler.diagnostics.explain import (
+    Beat,
+    Count,
+    Glance,
+    Late,
+    Look,
+    Seen,
+    Wait,
+    Whereabouts,
+    compared,
+    explain,
+    interpreter_was_free,
+    waited,
+)
 from crawler.diagnostics.place import Sight
 from crawler.diagnostics.stalls import Stall
 from crawler.diagnostics.verdict import Kind
@@ -105,3 +118,51 @@ def test_many_callbacks_of_one_line_are_many_at_that_line() -> None:
 )
 def test_why_a_glance_was_late(glance: Glance, wait: tuple[float, float, float]) -> None:
     assert waited(glance)[2:] == pytest.approx(wait)
+
+
+@pytest.mark.parametrize(
+    ("late_by", "queued", "switches", "free"),
+    [
+        pytest.param(0.001, 0.0, 1, True, id="prompt"),
+        pytest.param(0.006, 0.0, 2, False, id="handed over by Python code that was asked to"),
+        pytest.param(0.009, 0.0085, 3, False, id="Python code, and no CPU for the watchdog for most of the time"),
+        pytest.param(0.040, 0.041, 1, True, id="no CPU for the watchdog, and nobody had the interpreter"),
+        pytest.param(0.006, 0.0, -1, False, id="handed over, switches unknown"),
+        pytest.param(0.009, 0.0085, -1, None, id="no CPU for the watchdog, switches unknown"),
+        pytest.param(0.001, 0.0, -1, True, id="prompt, switches unknown"),
+    ],
+)
+def test_a_watchdog_without_a_cpu_never_takes_the_interpreter_for_free(
+    late_by: float, queued: float, switches: int, free: bool | None
+) -> None:
+    glance = Glance(0.0, 0.01, 0.01 + late_by, queued, switches, 0.01 + late_by)
+    assert interpreter_was_free(late_by, glance) is free
+
+
+@pytest.mark.parametrize(
+    ("ran", "queued", "was_free", "in_call", "released", "doubtful"),
+    [
+        pytest.param(0.010, 0.0, True, True, True, False, id="C code that has let go of the interpreter"),
+        pytest.param(0.010, 0.0, False, False, False, False, id="Python code"),
+        pytest.param(0.010, 0.0, None, False, False, True, id="one of them"),
+        pytest.param(0.0002, 0.0, True, True, False, False, id="it sleeps in a call"),
+        pytest.param(0.0002, 0.0, None, True, False, False, id="it sleeps, whoever had the interpreter"),
+        pytest.param(0.0002, 0.009, True, False, False, False, id="it wanted to run"),
+        pytest.param(0.004, 0.0, True, False, False, False, id="now and then"),
+        pytest.param(0.002, 0.009, True, True, True, False, id="C code, for as long as it had a CPU"),
+        pytest.param(0.002, 0.009, None, False, False, True, id="one of them, for as long as it had a CPU"),
+        pytest.param(0.020, 0.0, True, False, False, False, id="more CPU than time: the clock moves in steps"),
+    ],
+)
+def test_what_two_looks_at_the_same_place_say(
+    ran: float, queued: float, was_free: bool | None, in_call: bool, released: bool, doubtful: bool
+) -> None:
+    first, second = compared(look(100.0, 5.0), look(100.011, 5.0 + ran, queued), was_free)
+    assert (second.in_call, second.released, second.doubtful) == (in_call, released, doubtful)
+    assert (first.in_call, first.released, first.doubtful) == (in_call, released, False)
+
+
+def test_what_an_earlier_pair_of_looks_said_stays_said() -> None:
+    _, second = compared(look(100.0, 5.0), look(100.01, 5.009), True)
+    second, third = compared(second, look(100.02, 5.018), None)
+    assert (second.in_call, second.released, third.in_call, third.doubtful) == (True, True, False, True)

@@ -89,31 +89,34 @@ def parameters(*names: str) -> list[Any]:
     ]
 
 
-def is_starved(stall: dict[str, Any]) -> bool:
-    return bool(stall["queued"] >= 0.2 * stall["seconds"])
+def is_starved(found: dict[str, Any]) -> bool:
+    """Whether the machine was too busy for certainty: the loop's thread or the watchdog had to wait for a CPU."""
+    return bool(found["queued"] >= 0.05 * max(stall["seconds"] for stall in found["stalls"]))
 
 
 @pytest.mark.parametrize(("name", "loop"), parameters(*EXACT))
 def test_the_line_is_named_and_why(name: str, loop: str) -> None:
-    (stall,) = ours(run(name, loop))
+    found = run(name, loop)
+    (stall,) = ours(found)
     line = line_of(stall["where"])
-    assert line == marked_line(name) or (is_starved(stall) and not stall["exact"] and line > marked_line(name))
-    allowed = EXACT[name] | ({Kind.CPU} if is_starved(stall) else set())
+    assert line == marked_line(name) or (is_starved(found) and not stall["exact"] and line > marked_line(name))
+    allowed = EXACT[name] | ({Kind.CPU} if is_starved(found) and EXACT[name] != {Kind.BLOCKING} else set())
     assert stall["kind"] in allowed
-    if name != "c_code" and not is_starved(stall):  # the lines before it may have copied the text
+    if name != "c_code" and not is_starved(found):  # the lines before it may have copied the text
         assert stall["exact"]
 
 
 @pytest.mark.parametrize(("name", "loop"), parameters(*ON_OR_BEFORE))
 def test_where_the_line_cannot_be_known_it_is_on_or_before_the_one_named(name: str, loop: str) -> None:
-    (stall,) = ours(run(name, loop))
+    found = run(name, loop)
+    (stall,) = ours(found)
     assert not stall["exact"]
     if name == "big_in_at_the_end":  # the fault is in a function that was called on one of the lines named
         called = marked_line(name) - 5
         assert stall["first_line"] <= called <= line_of(stall["where"])
     else:
         assert stall["first_line"] <= marked_line(name) <= line_of(stall["where"])
-    assert stall["kind"] in ON_OR_BEFORE[name] | ({Kind.CPU, Kind.PYTHON} if is_starved(stall) else set())
+    assert stall["kind"] in ON_OR_BEFORE[name] | ({Kind.CPU} if is_starved(found) else set())
 
 
 @pytest.mark.parametrize(("name", "loop"), parameters(*NOBODYS))

@@ -14,7 +14,7 @@ def evidence(seconds: float, **known: float) -> Evidence:
     default = {
         "cpu": 0.0, "queued": 0.0, "stopped": 0.0, "collecting": 0.0, "held": 0.0, "lost": 0.0, "watch_queued": 0.0,
         "others": 0.0, "largest": seconds, "seen": seconds, "callbacks": 1, "in_call": seconds, "released": 0.0,
-        "longest_look": 0.0,
+        "doubtful": 0.0, "longest_look": 0.0,
     }  # fmt: skip
     return Evidence(seconds, **(default | known))  # type: ignore[arg-type]
 
@@ -26,6 +26,8 @@ def evidence(seconds: float, **known: float) -> Evidence:
         (evidence(0.4, cpu=0.01, others=0.3), Kind.BLOCKING),
         (evidence(0.4, cpu=0.4, in_call=0), Kind.PYTHON),
         (evidence(0.4, cpu=0.4, released=0.4), Kind.C_RELEASED),
+        (evidence(0.4, cpu=0.4, released=0.1, doubtful=0.15, in_call=0), Kind.CPU),
+        (evidence(0.4, cpu=0.4, doubtful=0.1, in_call=0), Kind.PYTHON),
         (evidence(0.4, cpu=0.4, held=0.35, lost=0.36, in_call=0), Kind.C_HOLDING),
         (evidence(0.9, cpu=0.4, queued=0.5, longest_look=0.4, in_call=0), Kind.CPU),
         (evidence(0.4, cpu=0.4, collecting=0.3, held=0.35), Kind.GARBAGE),
