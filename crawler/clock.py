@@ -2,7 +2,8 @@
 
 `now()` is seconds since the epoch that never run backwards within a process: the wall clock is read once, the
 monotonic clock counts from there. So a time can be stored (a retry is due after a restart) and compared (a delay is
-over) without asking which clock it came from. A step of the machine's wall clock is seen at the next start only.
+over) without asking which clock it came from. A step of the machine's wall clock is seen at the next start only; one
+backwards never, where a job's store remembers a later time: `not_before`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class Clock(Protocol):
     async def sleep_until(self, when: float) -> None:
         """Return as soon as `now() >= when`; cancellation costs nothing."""
 
+    def not_before(self, when: float) -> float:
+        """Count on from `when` if the time is earlier; returns by how much. Call it before any time is compared."""
+
 
 class SystemClock:
     """The real one. Use inside a running loop."""
@@ -49,6 +53,11 @@ class SystemClock:
 
     async def sleep_until(self, when: float) -> None:
         await _wait_for_timer(self, when)
+
+    def not_before(self, when: float) -> float:
+        behind = max(0.0, when - self.now())
+        self._offset += behind
+        return behind
 
     def __repr__(self) -> str:
         return f"<SystemClock {self.now():.3f}>"
@@ -119,6 +128,11 @@ class FakeClock:
 
     async def sleep_until(self, when: float) -> None:
         await _wait_for_timer(self, when)
+
+    def not_before(self, when: float) -> float:
+        behind = max(0.0, when - self._now)
+        self._now += behind
+        return behind
 
     async def advance(self, seconds: float) -> None:
         """Move on in the order of the timers, letting every task that can run do so before the next one fires.

@@ -19,7 +19,13 @@ foreign library raises is translated at the door of the room that uses it and tr
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
+from pathlib import Path
+
+ROOM = "Make room and run the same command again: nothing that was committed is lost"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class CrawlerError(Exception):
@@ -81,6 +87,12 @@ class DropItem(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def disk_refuses(path: str | os.PathLike[str], refused: OSError) -> str:
+    """One sentence for a JobError: which file, what the disk says, and how to go on if it is full."""
+    said = f"{Path(path)} cannot be written: {refused.strerror or refused}"
+    return f"{said}. {ROOM}" if refused.errno in _FULL else said
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

@@ -92,7 +92,7 @@ FAILURES: dict[str, FailureKind] = _kinds(
         "the callback yielded what is no request and no item, cannot be encoded, or names no callback",
     ),
     FailureKind("step-error", False, Fault.SPIDER, "an item step raised"),
-    FailureKind("poison", False, Fault.SPIDER, "the whole process died twice while this page was under way"),
+    FailureKind("poison", False, Fault.SPIDER, "the whole process died while only this page was under way"),
 )
 
 

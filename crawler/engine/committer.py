@@ -5,7 +5,8 @@ quiet crawl's chain of pages never waits. At most two groups may wait for the wr
 
 What a very large page asks for goes in parts, each between two groups of the others: a page of a million links takes
 the writer for most of a minute, and nobody waits for more than a part of it. Its items and its outcome go with the last
-part; a kill in between costs nothing, as the parts are known when the page is parsed again.
+part; a kill in between costs nothing, as the parts are known when the page is parsed again. Only what must not be
+filtered would not be known: that goes with the last part too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from crawler.engine.pressure import Pressure
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import Committed, Frontier
 from crawler.spider.travel import Failed, Finds, Finished, Group, Retry
-from crawler.spider.url import KEY_BYTES
 
 GROUP = 64
 """Tickets a commit: beyond this the cost per ticket no longer falls (measured with SQLite: 1, 10, 64 per group)."""
@@ -176,10 +176,17 @@ class _Large:
     """A page that asks for very much, and what of it is still to be offered, in order. Always two parts at least."""
 
     def __init__(self, finished: Finished) -> None:
-        keys, records = finished.finds.keys, finished.finds.records
+        finds = finished.finds
         self.finished = finished
-        self.parts = deque(
-            Finds(keys[KEY_BYTES * start : KEY_BYTES * (start + PART)], records[start : start + PART])
-            for start in range(0, len(records), PART)
-        )
+        self.parts = deque(finds.part(start, start + PART) for start in range(0, len(finds), PART))
+        if finds.unlike:
+            kept = [part.part(number, number + 1) for part in self.parts for number in part.unlike]
+            self.parts = deque(map(_filtered, self.parts))
+            self.parts[-1] = Finds.joined([self.parts[-1], *kept])
         finished.finds = Finds()
+
+
+def _filtered(finds: Finds) -> Finds:
+    """Without what must not be."""
+    unlike = set(finds.unlike)
+    return Finds.joined([finds.part(number, number + 1) for number in range(len(finds)) if number not in unlike])

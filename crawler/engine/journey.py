@@ -275,6 +275,8 @@ class Journey:
         run_here = self._async_names.get(callback)
         if run_here is None:
             run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
+        if run_here or self._pool.is_here:
+            self._scheduler.in_hand(ticket)
         if not run_here:
             await self._pool.submit(job, Open(ticket, outcome))
             return
@@ -307,6 +309,7 @@ class Journey:
 
     def _take_answer(self, open_: Open, answer: Answer) -> None:
         if answer.items and self._pipeline is not None:
+            self._scheduler.in_hand(open_.ticket)
             self._begin_callback()
             self._tasks.create_task(self._step(open_, answer), name=f"steps {open_.ticket.url}")
         else:

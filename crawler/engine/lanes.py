@@ -76,7 +76,8 @@ class Lanes:
         """The host's lane, or a new one that has no lease."""
         lane = self._lanes.get(host)
         if lane is None:
-            lane = self._lanes[host] = Lane(host, hosts.NEW)
+            state = self._rules.resumed(hosts.NEW, self._frontier.last_sent(host))
+            lane = self._lanes[host] = Lane(host, state)
             self._remember(lane)
         return lane
 

@@ -43,6 +43,9 @@ from crawler.spider.travel import Finished
 COMMIT_GRACE = 1.5
 """Seconds after `crawl.grace` for the last commit: together they stay under the 10 s that `docker stop` waits."""
 
+SLOW_CLOCK = 60.0
+"""Seconds by which a clock may have been set back unmentioned: time servers do such things."""
+
 HOOK_GRACE = 5.0
 """Seconds that `closed()` may take: it also runs when the crawl is cancelled."""
 
@@ -124,6 +127,7 @@ class Engine:
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._frontier.close)
             await self._frontier.open()
+            self._set_clock()
             if self._retry_failed:
                 await self._frontier.reopen()
             self._resume()
@@ -143,6 +147,13 @@ class Engine:
         summary = self.summary()
         self._bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
+
+    def _set_clock(self) -> None:
+        """What is stored counts from a time that this machine's clock may have been set back behind."""
+        behind = self._clock.not_before(self._frontier.latest)
+        self._started += behind
+        if behind > SLOW_CLOCK:
+            log.warning("this machine's clock is %.0f s behind what the job has seen: it counts on from there", behind)
 
     def _resume(self) -> None:
         """Take up what an earlier process left; nothing, for a new job."""

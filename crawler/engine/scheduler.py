@@ -119,9 +119,12 @@ class Scheduler:
         lane.sending = 0
         now = self._clock.now()
         lane.state = self.rules.sent(lane.state, now)
-        if ticket.id > 0:
-            self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
+        self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
         self._arrange(lane)
+
+    def in_hand(self, ticket: Ticket) -> None:
+        """Code of the spider's runs for it in this process from now on."""
+        self._frontier.in_hand(ticket)
 
     def answered(self, ticket: Ticket, status: int, elapsed: float, retry_after: float | None) -> None:
         """The last byte of an answer has come: the host's slot is free."""
@@ -301,7 +304,7 @@ class Scheduler:
             case "fail":
                 self._open(lane)
                 self._arrange(lane)
-                return ticket, Failed("poison", "the process died twice while only this page was under way")
+                return ticket, Failed("poison", "the process died again and again while only this page was under way")
         self._open(lane)
         self._begin(lane, ticket)
         self.lanes.read_ahead(lane)

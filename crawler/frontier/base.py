@@ -83,10 +83,17 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Deaths(msgspec.Struct, frozen=True):
-    """How often the whole process died while a ticket was under way; `alone`: with nothing else in flight."""
+    """How often the whole process died while a ticket was under way."""
 
     count: int = 0
     alone: int = 0
+    """How often with nothing else in flight."""
+    in_hand: int = 0
+    """Of those: how often while code of the spider's ran for it in the process itself."""
+
+    def after(self, *, alone: bool, in_hand: bool) -> Deaths:
+        """One death more."""
+        return Deaths(self.count + 1, self.alone + alone, self.in_hand + (alone and in_hand))
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -211,6 +218,13 @@ class Frontier(Protocol):
     def suspects(self) -> Mapping[int, Deaths]:
         """Tickets that were under way when an earlier process died, by id."""
 
+    @property
+    def latest(self) -> float:
+        """The latest time that any run of this job has told; a machine's clock may have been set back since."""
+
+    def last_sent(self, host: str) -> float:
+        """When a run that died last asked a host that has no rows (for `self.fetch`); 0.0: it did not."""
+
     async def lease(self, now: float, n: int) -> list[Lease]:
         """Up to `n` hosts that have rows and no owner, soonest due first: those due by `now`, then those due later."""
 
@@ -237,7 +251,11 @@ class Frontier(Protocol):
         """Insert start requests (key, request) and remember `cursor`; `finished`: `start()` has come to its end."""
 
     def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
-        """A request is being sent now. Survives kill -9: see `Lease.last_sent`, `suspects` and `Ticket.attempt`."""
+        """A request is being sent now, perhaps one that is no row: robots.txt, `self.fetch`. Survives kill -9: see
+        `Lease.last_sent`, `last_sent` and `suspects`. Raises JobError for a full disk."""
+
+    def in_hand(self, ticket: Ticket) -> None:
+        """Code of the spider's runs for it in this process from now on. Survives kill -9: see `Deaths`."""
 
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Keep the leases; those that are returned have been lost."""

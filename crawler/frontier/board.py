@@ -4,8 +4,10 @@ A memory-mapped file with one small record per request under way, written when t
 outcome is committed. Nothing is synced: the pages belong to the kernel, so they survive the process, which is all that
 is asked; after a power failure the board says nothing or the truth of some moments ago.
 
-    header:  magic 8 ‖ run 8
-    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ padding 6
+    header:  magic 8 ‖ run 8 ‖ left 1
+    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ in hand 1 ‖ padding 5
+
+Marking a thing never takes space: it works on a full disk too, and that is what tells an orderly end from a death.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from crawler.frontier.packing import PLACE
 
 _MAGIC = b"crawlbrd"
 _HEADER = struct.Struct("<8sQ")
+_LEFT = _HEADER.size
 _RECORD = struct.Struct(f"<dB{PLACE}s")
 _SIZE = 40
 _LIVE = _RECORD.size
+_IN_HAND = _LIVE + 1
 _START = 64
 _SLOTS = 1024
 
@@ -31,8 +35,21 @@ class Sent(NamedTuple):
     """A request that was under way."""
 
     place: bytes
+    """Of its row; of a request that is no row, its host's id and zeros."""
     at: float
-    alone: bool
+    alone: bool = False
+    in_hand: bool = False
+    """Code of the spider's ran for it in the process itself."""
+
+
+class Left(NamedTuple):
+    """What an earlier run has left on the board."""
+
+    run: int = 0
+    """Which run; 0 if it is no board."""
+    sent: tuple[Sent, ...] = ()
+    died: bool = True
+    """It did not end in order."""
 
 
 class Board:
@@ -45,8 +62,8 @@ class Board:
         self._map: mmap.mmap | None = None
         self._slots = 0
         self._free: list[int] = []
-        self._taken: dict[int, int] = {}
-        """Ticket's id → slot."""
+        self._taken: dict[int | bytes, int] = {}
+        """Ticket's id, or host's id → slot."""
         try:
             size = os.fstat(self._fd).st_size
             self._grow(max(_SLOTS, (size - _START) // _SIZE))
@@ -54,19 +71,19 @@ class Board:
             self.close()
             raise
 
-    def read(self) -> tuple[int, list[Sent]]:
-        """The run that wrote the board, and what it had under way; (0, nothing) if it is no board."""
+    def read(self) -> Left:
+        """The run that wrote the board, and what it had under way."""
         view = self._mapped()
         magic, run = _HEADER.unpack_from(view)
         if magic != _MAGIC:
-            return 0, []
+            return Left()
         found: list[Sent] = []
         for slot in range(self._slots):
             start = _START + slot * _SIZE
             if view[start + _LIVE]:
                 at, alone, place = _RECORD.unpack_from(view, start)
-                found.append(Sent(place, at, bool(alone)))
-        return run, found
+                found.append(Sent(place, at, bool(alone), bool(view[start + _IN_HAND])))
+        return Left(run, tuple(found), died=not view[_LEFT])
 
     def begin(self, run: int) -> None:
         """Wipe it for a new run."""
@@ -76,23 +93,34 @@ class Board:
         self._taken.clear()
         self._free = list(range(self._slots - 1, -1, -1))
 
-    def write(self, number: int, place: bytes, at: float, alone: bool) -> None:
-        """Ticket `number` is being sent."""
-        slot = self._taken.get(number)
+    def leave(self) -> None:
+        """The run ends in order: what is under way has not killed it. Needs no space on the disk."""
+        self._mapped()[_LEFT] = 1
+
+    def write(self, key: int | bytes, place: bytes, at: float, alone: bool = False) -> None:
+        """The ticket with this id is being sent; for what is no row, the last request to the host with this id."""
+        slot = self._taken.get(key)
         if slot is None:
             if not self._free:
                 self._grow(2 * self._slots)
-            slot = self._taken[number] = self._free.pop()
+            slot = self._taken[key] = self._free.pop()
         start = _START + slot * _SIZE
         view = self._mapped()
         # Dead while it is written, live afterwards: a kill in between leaves no half record that looks whole.
         view[start + _LIVE] = 0
         _RECORD.pack_into(view, start, at, alone, place)
+        view[start + _IN_HAND] = 0
         view[start + _LIVE] = 1
 
-    def clear(self, number: int) -> None:
-        """The ticket's outcome is committed, or it waits again."""
-        slot = self._taken.pop(number, None)
+    def in_hand(self, key: int) -> None:
+        """The process itself works on the ticket's page."""
+        slot = self._taken.get(key)
+        if slot is not None:
+            self._mapped()[_START + slot * _SIZE + _IN_HAND] = 1
+
+    def clear(self, key: int | bytes) -> None:
+        """The ticket's outcome is committed, or it waits again; what the host was asked is known elsewhere."""
+        slot = self._taken.pop(key, None)
         if slot is not None:
             self._mapped()[_START + slot * _SIZE + _LIVE] = 0
             self._free.append(slot)

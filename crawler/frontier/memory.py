@@ -142,7 +142,17 @@ class MemoryFrontier:
         self._in_flight += len(tickets)
         return Peeked(tickets, None if lane.ready else lane.next_due, lane.ready)
 
+    @property
+    def latest(self) -> float:
+        return 0.0
+
+    def last_sent(self, host: str) -> float:
+        return 0.0
+
     def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
+        """Nothing outlives the process here."""
+
+    def in_hand(self, ticket: Ticket) -> None:
         """Nothing outlives the process here."""
 
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:

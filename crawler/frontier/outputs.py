@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from crawler.errors import JobError, ReaderGone
+from crawler.errors import JobError, ReaderGone, disk_refuses
 from crawler.frontier.base import Sink
 
 
@@ -43,7 +43,7 @@ class Outputs:
                 self._positions.append(sink.position())
         except OSError as refused:
             self.close()
-            raise JobError(f"the output cannot be opened: {refused}") from refused
+            raise JobError(_sentence("the output cannot be opened", refused)) from refused
         except BaseException:
             self.close()
             raise
@@ -59,7 +59,7 @@ class Outputs:
                     sink.sync()
         except OSError as refused:
             self.undo()
-            raise JobError(f"the items cannot be written: {refused}") from refused
+            raise JobError(_sentence("the items cannot be written", refused)) from refused
 
     def reached(self) -> list[bytes]:
         """Where each sink stands now, committed or not."""
@@ -91,7 +91,12 @@ class Outputs:
             except OSError as refused:
                 failures.append(refused)
         if failures:
-            raise JobError(f"the output cannot be closed: {failures[0]}") from failures[0]
+            raise JobError(_sentence("the output cannot be closed", failures[0])) from failures[0]
 
     def __repr__(self) -> str:
         return f"<Outputs {list(self._sinks)}>"
+
+
+def _sentence(what: str, refused: OSError) -> str:
+    """A sink that knows its file names it in the error."""
+    return disk_refuses(refused.filename, refused) if refused.filename else f"{what}: {refused}"

@@ -102,6 +102,11 @@ def place_of(host: bytes, entry: Entry) -> bytes:
     return place(host, entry.at, entry.row.rank, entry.row.id)
 
 
+def of_host(host: bytes) -> bytes:
+    """Stands for a request that is no row: no row has this place."""
+    return host.ljust(PLACE, b"\0")
+
+
 def bound(host: bytes, at: Place) -> bytes:
     """The last place that is known already."""
     return place(host, at[0], at[1], at[2])

@@ -14,7 +14,7 @@ to 1.8 ms outside the GIL with one new link a page, 12 ms with fifty.
     taken    requests of a host or of a template, hosts of a domain: what was inserted, counted (`spider/budgets`)
     robots   what a host's robots.txt files say, as politeness has encoded it
     suspect  tickets that were under way when the process died
-    state    the counts, the sinks' positions, the seed cursor: one row
+    state    the counts, the sinks' positions, the seed cursor, the latest time that any run has told: one row
 
 All times are whole milliseconds since the epoch.
 """
@@ -50,10 +50,12 @@ CREATE TABLE refused (
 ) WITHOUT ROWID;
 CREATE TABLE taken (name BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE robots (host BLOB PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE suspect (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, alone INTEGER NOT NULL);
+CREATE TABLE suspect (
+    id INTEGER PRIMARY KEY, count INTEGER NOT NULL, alone INTEGER NOT NULL, in_hand INTEGER NOT NULL
+);
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), run INTEGER NOT NULL, hosts INTEGER NOT NULL, tally BLOB NOT NULL,
-    positions BLOB NOT NULL, cursor BLOB NOT NULL, finished INTEGER NOT NULL
+    positions BLOB NOT NULL, cursor BLOB NOT NULL, finished INTEGER NOT NULL, latest INTEGER NOT NULL
 );
 """
 
@@ -66,7 +68,7 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-FIRST_STATE = "INSERT INTO state VALUES (1, 0, 0, ?, ?, x'', 0)"
+FIRST_STATE = "INSERT INTO state VALUES (1, 0, 0, ?, ?, x'', 0, 0)"
 
 COLUMNS = (
     "keys",
@@ -116,6 +118,7 @@ COLUMNS = (
     "positions",
     "cursor",
     "finished",
+    "latest",
 )
 
 NOTHING: dict[str, Any] = dict.fromkeys(COLUMNS, b"") | {
@@ -207,7 +210,7 @@ CREATE TEMP TRIGGER commit_group INSTEAD OF INSERT ON grp BEGIN
     INSERT OR REPLACE INTO robots
         SELECT {_fixed("robots_hosts", HOST)}, {_spanned("robots_spans", "robots")} {_each("robots_hosts", HOST)};
     UPDATE state SET hosts = hosts + (SELECT count(*) FROM told WHERE what = {NEW}), tally = NEW.tally,
-        positions = NEW.positions, cursor = NEW.cursor, finished = NEW.finished;
+        positions = NEW.positions, cursor = NEW.cursor, finished = NEW.finished, latest = NEW.latest;
 END;
 """
 COMMIT = f"INSERT INTO grp VALUES ({', '.join('?' * len(COLUMNS))})"

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from crawler.errors import JobError
+from crawler.errors import ROOM, JobError, disk_refuses
 from crawler.frontier import packing, schema
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
 from crawler.frontier.board import Board
@@ -83,6 +83,8 @@ class SqliteFrontier:
         self._writer: Writer | None = None
         self._copier: WalCopier | None = None
         self._closed = False
+        self._asked: dict[bytes, float] = {}
+        """Hosts that were asked for what is no row since their state was last stored, by id, and when."""
         # Of the writer's thread.
         self._db: sqlite3.Connection | None = None
         self._store: Store | None = None
@@ -103,13 +105,22 @@ class SqliteFrontier:
 
     def _open(self) -> Store:
         """In the writer's thread."""
-        self._board = Board(self._board_path)
         self._db = connect(self._path, power=self._power)
         store = Store(self._db, known=self._known, budgets=self._budgets)
+        if self._board_path.exists() and store.is_new():
+            # The board is made after the tables: what was begun anew here would overwrite the items.
+            raise JobError(
+                f"{self._path} is gone or empty, but this job had begun: "
+                "bring it back as it was, or start a new job with --fresh"
+            )
         store.open()
+        self._board = Board(self._board_path)
         self._outputs.open(store.positions)
-        store.recover(*self._board.read())
+        left = self._board.read()
+        store.recover(left)
         self._board.begin(store.run)
+        for host, at in store.guests.items():
+            self._board.write(host, packing.of_host(host), at)
         self._store = store
         return store
 
@@ -136,10 +147,8 @@ class SqliteFrontier:
                 closing.callback(self._db.close)
             closing.callback(self._outputs.close)
             if store is not None and board is not None:
-                # What is under way now was not killed: no attempt more, but its hosts' delays count from the send.
-                store.leave(board.read()[1])
+                board.leave()
                 self._act(work)
-                board.begin(store.run)
 
     @property
     def cursor(self) -> bytes:
@@ -215,11 +224,29 @@ class SqliteFrontier:
         reading.add_done_callback(lambda done: done.exception())  # seen, even if nobody waits any more
         return reading
 
+    @property
+    def latest(self) -> float:
+        return self._opened.latest
+
+    def last_sent(self, host: str) -> float:
+        return self._opened.guests.get(packing.host_id(host), 0.0)
+
     def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
-        entry = self._mirror.handed(ticket)
-        if entry is not None and self._board is not None:
-            place = packing.place_of(packing.host_id(ticket.host), entry)
-            self._board.write(ticket.id, place, at, alone)
+        if self._board is None:
+            return
+        host = packing.host_id(ticket.host)
+        try:
+            if ticket.id < 0:
+                self._asked[host] = at
+                self._board.write(host, packing.of_host(host), at)
+            elif (entry := self._mirror.handed(ticket)) is not None:
+                self._board.write(ticket.id, packing.place_of(host, entry), at, alone)
+        except OSError as refused:
+            raise JobError(disk_refuses(self._board_path, refused)) from refused
+
+    def in_hand(self, ticket: Ticket) -> None:
+        if self._board is not None:
+            self._board.in_hand(ticket.id)
 
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         return [lease for lease in leases if self._mirror.holding(lease) is None]
@@ -262,10 +289,15 @@ class SqliteFrontier:
         """One act: in the writer's thread, then in the mirror."""
         work.released = self._mirror.take_released()
         work.now = self._mirror.now
+        stored = self._asked_of(work)
 
         def mirror(applied: Applied) -> Committed:
             for finished, _ in work.ends:
                 self._clear(finished.ticket.id)
+            for host, at in stored.items():
+                if self._asked.get(host) == at:
+                    del self._asked[host]
+                    self._clear(host)
             if self._copier is not None and not self._closed:
                 self._copier.look(applied.wal)
             return self._mirror.apply(work, applied, verdicts)
@@ -287,9 +319,16 @@ class SqliteFrontier:
         applied.wal = wal_size(self._path)
         return applied
 
-    def _clear(self, number: int) -> None:
+    def _asked_of(self, work: Work) -> dict[bytes, float]:
+        """What hosts were asked up to now that was no row: known from their states once the work is done."""
+        if not self._asked:
+            return {}
+        hosts = [*work.states, *(one.host for one in work.released)]
+        return {number: self._asked[number] for number in map(packing.host_id, hosts) if number in self._asked}
+
+    def _clear(self, key: int | bytes) -> None:
         if self._board is not None:
-            self._board.clear(number)
+            self._board.clear(key)
 
     # ---- telling ---------------------------------------------------------------------------------------------
 
@@ -394,15 +433,15 @@ def translated(work: Callable[[], T], path: Path) -> T:
     except sqlite3.Error as refused:
         raise JobError(_sentence(refused, path)) from refused
     except OSError as refused:
-        raise JobError(f"{path.parent}: {refused.strerror or refused}") from refused
+        raise JobError(disk_refuses(path.parent, refused)) from refused
 
 
 def _sentence(refused: sqlite3.Error, path: Path) -> str:
     code = getattr(refused, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return f"the disk that holds {path} is full: make room and run the same command again, nothing is lost"
+        return f"{path} cannot be written: the disk is full. {ROOM}"
     if code == sqlite3.SQLITE_IOERR:
-        return f"the disk refuses to read or write {path} ({refused}): nothing that was committed is lost"
+        return f"{path} cannot be read or written ({refused}). If the disk is full: {ROOM}"
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return f"{path} is damaged ({refused}): start a new job with --fresh, the old folder stays"
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:

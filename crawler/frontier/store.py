@@ -13,7 +13,7 @@ import msgspec
 
 from crawler.frontier import packing, schema
 from crawler.frontier.base import Deaths
-from crawler.frontier.board import Sent
+from crawler.frontier.board import Left, Sent
 from crawler.frontier.draft import Draft
 from crawler.frontier.known import Known
 from crawler.frontier.lane import Entry, Place, place_of
@@ -106,14 +106,22 @@ class Store:
         self.cursor = b""
         self.finished = False
         self.suspects: dict[int, Deaths] = {}
+        self.latest = 0.0
+        """The latest time that any run has told."""
+        self.guests: dict[bytes, float] = {}
+        """Hosts without a row of their own that a run which died had asked, by id, and when."""
         self.waiting_hosts = 0
         self._numbers = _FIRST_NUMBERS
 
     # ---- opening ---------------------------------------------------------------------------------------------
 
+    def is_new(self) -> bool:
+        """Whether there are no tables yet."""
+        return not self._db.execute("PRAGMA application_id").fetchone()[0]
+
     def open(self) -> None:
         """Make the tables if there are none, read the counts, and fill the cache as far as it holds everything."""
-        if not self._db.execute("PRAGMA application_id").fetchone()[0]:
+        if self.is_new():
             self._db.executescript(schema.CREATE)
         self._db.executescript(schema.COMMIT_TRIGGER)
         self._db.execute(schema.MORE_NUMBERS, (0, self._numbers))
@@ -124,15 +132,13 @@ class Store:
 
     def look(self) -> None:
         """Read the counts only; writes nothing."""
-        row = self._db.execute("SELECT run, tally, positions, cursor, finished, hosts FROM state").fetchone()
-        self.run, self.cursor, self.finished = row[0], row[3], bool(row[4])
+        row = self._db.execute("SELECT run, tally, positions, cursor, finished, hosts, latest FROM state").fetchone()
+        self.run, self.cursor, self.finished, self.latest = row[0], row[3], bool(row[4]), row[6] / 1000
         self.tally = msgspec.msgpack.decode(row[1], type=Tally)
         self.tally.hosts = row[5]
         self.positions = msgspec.msgpack.decode(row[2], type=list[bytes] | None)
         (self.waiting_hosts,) = self._db.execute("SELECT count(*) FROM host WHERE due IS NOT NULL").fetchone()
-        self.suspects = {
-            number: Deaths(count, alone) for number, count, alone in self._db.execute("SELECT * FROM suspect")
-        }
+        self.suspects = {number: Deaths(*deaths) for number, *deaths in self._db.execute("SELECT * FROM suspect")}
 
     def _fill(self) -> None:
         last = b""
@@ -144,15 +150,18 @@ class Store:
                 return
             last = keys[-1]
 
-    def recover(self, run: int, board: Sequence[Sent]) -> None:
-        """Begin a run. What the board of the run before says was under way counts one attempt more.
+    def recover(self, left: Left) -> None:
+        """Begin a run. What the board of the run before says was under way counts its delay from the send, and, if the
+        process died, as a suspect of that; never as an attempt, or kills would use up a page's retries.
 
         A board of another run has been read already: its process died between this act and wiping the board.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for sent in board if run == self.run else ():
-                self._recover_one(sent)
+            for sent in left.sent if left.run == self.run else ():
+                self._remember_send(sent)
+                if left.died:
+                    self._suspect(sent)
             self._db.execute("UPDATE state SET run = run + 1")
             self._db.execute("COMMIT")
         except BaseException:
@@ -160,29 +169,24 @@ class Store:
             raise
         self.run += 1
 
-    def _recover_one(self, sent: Sent) -> None:
-        self._remember_send(sent)
+    def _suspect(self, sent: Sent) -> None:
         counted = self._db.execute(schema.READ, (_before(sent.place), sent.place + b"\0", 1)).fetchone()[0]
         if counted is None:
-            return  # its outcome was committed; only the board had not been cleared yet
+            return  # no row, or its outcome was committed and only the board had not been cleared yet
         (entry,) = packing.entries(counted)
-        row = entry.row.again(entry.row.attempt + 1)
-        self._db.execute("UPDATE queue SET cell = ? WHERE place = ?", (packing.cell(row), sent.place))
-        before = self.suspects.get(row.id, Deaths())
-        deaths = Deaths(before.count + 1, before.alone + sent.alone)
-        self.suspects[row.id] = deaths
-        self._db.execute("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?)", (row.id, deaths.count, deaths.alone))
-
-    def leave(self, under_way: Sequence[Sent]) -> None:
-        """End a run in order: what is under way counts no attempt, but its hosts remember when they were last asked."""
-        self._db.execute("BEGIN IMMEDIATE")
-        for sent in under_way:
-            self._remember_send(sent)
-        self._db.execute("COMMIT")
+        number = entry.row.id
+        deaths = self.suspects.get(number, Deaths()).after(alone=sent.alone, in_hand=sent.in_hand)
+        self.suspects[number] = deaths
+        self._db.execute(
+            "INSERT OR REPLACE INTO suspect VALUES (?, ?, ?, ?)", (number, *msgspec.structs.astuple(deaths))
+        )
 
     def _remember_send(self, sent: Sent) -> None:
         host = sent.place[: packing.HOST]
-        self._db.execute("UPDATE host SET sent = max(sent, ?) WHERE id = ?", (round(sent.at * 1000), host))
+        self.latest = max(self.latest, sent.at)
+        told = self._db.execute("UPDATE host SET sent = max(sent, ?) WHERE id = ?", (round(sent.at * 1000), host))
+        if not told.rowcount:
+            self.guests[host] = max(sent.at, self.guests.get(host, 0.0))
 
     # ---- changing --------------------------------------------------------------------------------------------
 
@@ -229,6 +233,7 @@ class Store:
         values["positions"] = msgspec.msgpack.encode(positions)
         values["cursor"] = cursor
         values["finished"] = finished
+        values["latest"] = round(max(self.latest, work.now) * 1000)
         if work.robots:
             values["robots_hosts"] = b"".join([packing.host_id(host) for host in work.robots])
             values["robots_spans"] = packing.spans(work.robots.values())
@@ -241,6 +246,7 @@ class Store:
         draft.tally.hosts = len(new)
         total.hosts += len(new)
         self.tally, self.positions, self.cursor, self.finished = total, positions, cursor, finished
+        self.latest = max(self.latest, work.now)
         self.known.add(draft.keys)
         for end, _ in work.ends:
             self.suspects.pop(end.ticket.id, None)
@@ -262,9 +268,15 @@ class Store:
         self._db.execute(schema.LEASED, (b"".join([row[0] for row in rows]),))
         return [
             LeasedHost(
-                name, state, due / 1000, sent / 1000, _window(fresh, window), _window(later, window), robots or b""
+                name,
+                state,
+                due / 1000,
+                max(sent / 1000, self.guests.get(number, 0.0)),
+                _window(fresh, window),
+                _window(later, window),
+                robots or b"",
             )
-            for _, name, state, due, sent, fresh, later, robots in rows
+            for number, name, state, due, sent, fresh, later, robots in rows
         ]
 
     def read(self, host: bytes, after: Place, n: int, *, later: bool) -> Window:

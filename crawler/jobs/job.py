@@ -210,7 +210,8 @@ def lock(folder: Path) -> int:
         pid = _pid(descriptor)
         os.close(descriptor)
         raise JobError(
-            f"the job {name_of(folder)} is being run by process {pid}: wait for it, or stop it first"
+            f"the job {name_of(folder)} is being run by {f'process {pid}' if pid else 'another process'}: "
+            "wait for it, or stop it first"
         ) from None
     except OSError as refused:
         os.close(descriptor)

@@ -64,7 +64,7 @@ class Jobs:
             raise UsageError(f"the spider's name {spider!r} cannot be a folder's name; rename it")
         parent = self.root / spider
         try:
-            job = begin(_new_folder(parent), definition)
+            job = begin(_new_folder(parent, next(self.folders(spider), None)), definition)
             _point(parent / LATEST, job.folder.name)
         except OSError as refused:
             raise JobError(f"{parent}: a job cannot be begun here: {refused.strerror}") from None
@@ -97,8 +97,10 @@ def _age_order(folder: Path) -> tuple[str, int]:
     return stamp, int(number) if number.isdigit() else 1
 
 
-def _new_folder(parent: Path) -> Path:
+def _new_folder(parent: Path, newest: Path | None) -> Path:
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    if newest is not None:  # a clock that was set back must not make the new job an older one
+        stamp = max(stamp, newest.name.partition("-")[0])
     for number in range(1, 1000):
         folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
         try:

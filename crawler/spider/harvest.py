@@ -101,6 +101,7 @@ class Harvest:
         self._refused: dict[tuple[str, str], Refused] = {}
         self._records: list[msgspec.Raw] = []
         self._keys = bytearray()
+        self._unlike: list[int] = []
         self._domains = domains
         self._limits = limits
         self._encode_item = encode
@@ -122,7 +123,7 @@ class Harvest:
 
     @property
     def finds(self) -> Finds:
-        return Finds(bytes(self._keys), self._records)
+        return Finds(bytes(self._keys), self._records, self._unlike)
 
     @property
     def refused(self) -> list[Refused]:
@@ -193,6 +194,7 @@ class Harvest:
             self._records.append(msgspec.Raw(_encode(found)))
             self._keys += self._host_hash
             if request.dont_filter:
+                self._unlike.append(len(self._records) - 1)
                 self._keys += urls.hash_unlike()
             else:
                 if "?" in url or ";" in url or "(" in url:  # only then may some of it not count

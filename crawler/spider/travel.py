@@ -8,9 +8,13 @@ Everything here can be encoded as msgpack; whatever crosses a process border or 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
+
+from crawler.spider.url import KEY_BYTES as KEY
 
 NO_BYTES = b""
 
@@ -58,12 +62,30 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
     details: bytes = NO_BYTES
 
 
-class Finds(msgspec.Struct):
-    """Many `Found`, packed: the i-th key is `keys[12*i : 12*i+12]`, so the known ones are skipped undecoded."""
+class Finds(msgspec.Struct, omit_defaults=True):
+    """Many `Found`, packed: the i-th key is `keys[KEY*i : KEY*i + KEY]`, so the known ones are skipped undecoded."""
 
     keys: bytes = NO_BYTES
     records: list[msgspec.Raw] = msgspec.field(default_factory=list)
     """msgpack of `Found`, one each."""
+    unlike: list[int] = msgspec.field(default_factory=list)
+    """Which of them, ascending, must not be filtered. Their keys are drawn anew each time the page is parsed, so they
+    may enter the frontier with its outcome only."""
+
+    def part(self, start: int, end: int) -> Finds:
+        """Those from `start` up to `end`."""
+        unlike = [number - start for number in self.unlike if start <= number < end]
+        return Finds(self.keys[KEY * start : KEY * end], self.records[start:end], unlike)
+
+    @staticmethod
+    def joined(parts: Sequence[Finds]) -> Finds:
+        """All of them, one after another."""
+        starts = itertools.accumulate(map(len, parts), initial=0)
+        return Finds(
+            b"".join([part.keys for part in parts]),
+            list(itertools.chain.from_iterable(part.records for part in parts)),
+            [start + number for start, part in zip(starts, parts, strict=False) for number in part.unlike],
+        )
 
     def __len__(self) -> int:
         return len(self.records)

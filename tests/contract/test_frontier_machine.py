@@ -358,7 +358,6 @@ class Machine(RuleBasedStateMachine):
         self.folder, self.model = folder, model
         for number, (host, at) in self.sent.items():
             model.sends[host] = max(at, model.sends.get(host, 0.0))
-            model.rows[number].attempt += 1
             model.deaths[number] = model.deaths.get(number, 0) + 1
         self.nothing_is_leased()
         self.start()

@@ -1,6 +1,8 @@
-"""A page under which the process died twice runs alone; dies the process again, it fails; the innocent go on."""
+"""A page under which the process died twice runs alone; if the process dies of it, it fails; the innocent go on."""
 
 from __future__ import annotations
+
+import pytest
 
 from crawler.engine.quarantine import Quarantine
 from crawler.frontier.base import Deaths
@@ -33,10 +35,18 @@ def test_after_two_deaths_it_waits_until_nothing_is_under_way_and_runs_alone() -
     assert quarantine.judge(ticket(1), under_way=4) == "go", "it has not killed the process: no suspicion is left"
 
 
-def test_a_death_while_it_was_alone_proves_it() -> None:
-    quarantine = Quarantine({1: Deaths(3, alone=1)})
+@pytest.mark.parametrize("proof", [Deaths(3, alone=1, in_hand=1), Deaths(5, alone=3)])
+def test_a_death_in_our_hands_while_it_was_alone_proves_it_or_three_elsewhere(proof: Deaths) -> None:
+    quarantine = Quarantine({1: proof})
     assert quarantine.judge(ticket(1), under_way=7) == "fail"
     assert not quarantine.is_closed(7)
+
+
+@pytest.mark.parametrize("alone", [1, 2])
+def test_a_person_who_kills_a_crawl_while_a_slow_page_is_alone_proves_nothing(alone: int) -> None:
+    quarantine = Quarantine({1: Deaths(2 + alone, alone=alone)})
+    assert quarantine.judge(ticket(1), under_way=0) == "go"
+    assert quarantine.is_alone(ticket(1))
 
 
 def test_others_are_never_judged() -> None:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from crawler.frontier.board import Board, Sent
+from crawler.frontier.board import Board, Left, Sent
 
 
 def place(n):
@@ -37,7 +37,9 @@ def test_what_is_under_way_is_read_by_the_next_run(boards):
     board.write(3, place(3), 12.5, False)
     board.clear(1)
     board.clear(99)
-    assert boards().read() == (3, [Sent(place(2), 11.5, True), Sent(place(3), 12.5, False)])
+    board.in_hand(3)
+    board.in_hand(99)
+    assert boards().read() == Left(3, (Sent(place(2), 11.5, True), Sent(place(3), 12.5, in_hand=True)))
 
 
 def test_a_ticket_sent_again_has_one_record(boards):
@@ -45,7 +47,7 @@ def test_a_ticket_sent_again_has_one_record(boards):
     board.begin(1)
     board.write(1, place(1), 10.0, False)
     board.write(1, place(1), 20.0, False)
-    assert boards().read() == (1, [Sent(place(1), 20.0, False)])
+    assert boards().read() == Left(1, (Sent(place(1), 20.0),))
 
 
 def test_a_new_run_begins_with_nothing(boards):
@@ -53,9 +55,9 @@ def test_a_new_run_begins_with_nothing(boards):
     board.begin(1)
     board.write(1, place(1), 10.0, False)
     board.begin(2)
-    assert board.read() == (2, [])
+    assert board.read() == Left(2)
     board.write(1, place(7), 10.0, False)
-    assert len(board.read()[1]) == 1
+    assert len(board.read().sent) == 1
 
 
 def test_it_grows_and_shrinks_with_what_is_under_way(boards):
@@ -63,18 +65,48 @@ def test_it_grows_and_shrinks_with_what_is_under_way(boards):
     board.begin(1)
     for n in range(3000):
         board.write(n, place(n), float(n), False)
-    _, found = boards().read()
-    assert sorted(one.place for one in found) == [place(n) for n in range(3000)]
+    assert sorted(one.place for one in boards().read().sent) == [place(n) for n in range(3000)]
     for n in range(3000):
         board.clear(n)
-    assert boards().read() == (1, [])
+    assert boards().read() == Left(1)
     assert "0 of" in repr(board)
 
 
+def test_an_orderly_end_is_told_from_a_death_and_keeps_what_was_under_way(boards):
+    board = boards()
+    board.begin(1)
+    board.write(1, place(1), 10.0)
+    board.leave()
+    assert boards().read() == Left(1, (Sent(place(1), 10.0),), died=False)
+    board.begin(2)
+    assert board.read().died
+
+
+def test_a_host_has_a_record_of_its_own_beside_its_tickets(boards):
+    board = boards()
+    board.begin(1)
+    board.write(b"host one", place(1), 10.0)
+    board.write(1, place(2), 11.0)
+    board.write(b"host one", place(1), 12.0)
+    assert boards().read() == Left(1, (Sent(place(1), 12.0), Sent(place(2), 11.0)))
+    board.clear(b"host one")
+    assert boards().read() == Left(1, (Sent(place(2), 11.0),))
+
+
+def test_a_record_that_is_used_again_is_not_in_hand(boards):
+    board = boards()
+    board.begin(1)
+    board.write(1, place(1), 10.0)
+    board.in_hand(1)
+    board.clear(1)
+    board.write(2, place(2), 11.0)
+    assert boards().read().sent == (Sent(place(2), 11.0),)
+
+
 def test_an_empty_or_foreign_file_says_nothing(boards, tmp_path):
-    assert boards().read() == (0, [])
+    assert boards().read() == Left()
     (tmp_path / "board").write_bytes(b"something else" * 100)
-    assert boards().read() == (0, [])
+    assert boards().read() == Left()
 
 
 def test_close_is_idempotent(boards):
@@ -97,7 +129,7 @@ def test_a_full_disk_is_an_error_not_a_crash(boards, monkeypatch):
         board.write(n, place(n), 1.0, False)
     with pytest.raises(OSError, match="No space"):
         board.write(2000, place(2000), 1.0, False)
-    assert len(board.read()[1]) == 1024
+    assert len(board.read().sent) == 1024
 
 
 def test_kill_9_leaves_what_was_written(boards, tmp_path):
@@ -108,4 +140,4 @@ def test_kill_9_leaves_what_was_written(boards, tmp_path):
     )
     died = subprocess.run([sys.executable, "-c", script, str(tmp_path / "board")], check=False)
     assert died.returncode == -signal.SIGKILL
-    assert boards().read() == (5, [Sent(place(9), 99.0, True)])
+    assert boards().read() == Left(5, (Sent(place(9), 99.0, True),))

@@ -8,7 +8,7 @@ import pytest
 
 from crawler.frontier import packing
 from crawler.frontier.base import Deaths
-from crawler.frontier.board import Sent
+from crawler.frontier.board import Left, Sent
 from crawler.frontier.sqlite import connect
 from crawler.frontier.store import Released, Store, Work
 from crawler.spider.request import Request, found_of
@@ -114,41 +114,59 @@ def test_arrays_may_be_longer_than_the_table_they_are_counted_with(opened):
     assert store.check() == []
 
 
-def test_the_board_of_a_run_that_died_counts_attempts_and_deaths_once(opened):
+def test_the_board_of_a_run_that_died_counts_deaths_once_and_no_attempts(opened):
     store = opened()
-    store.recover(0, [])
+    store.recover(Left())
     do(store, seeds=seeds(1, 2, 3))
     (host,) = store.lease(1, 10)
     one, two, _ = host.fresh.entries
     do(store, ends=[finished(two, Retry(9.0, "reset"))])
     board = [
-        Sent(packing.place_of(A, one), 100.25, alone=True),
+        Sent(packing.place_of(A, one), 100.25, alone=True, in_hand=True),
         Sent(packing.place_of(A, two), 90.0, alone=False),
     ]
-    died = store.run
+    died = Left(store.run, tuple(board))
     for _ in range(2):  # the second time its board has been read already
         again = opened()
-        again.recover(died, board)
-    assert again.suspects == {1: Deaths(1, 1)}
+        again.recover(died)
+    assert again.suspects == {1: Deaths(1, 1, 1)}
     (host,) = again.lease(1, 10)
     assert host.sent == 100.25
-    assert [entry.row.attempt for entry in host.fresh.entries] == [1, 0]
+    assert [entry.row.attempt for entry in host.fresh.entries] == [0, 0], "kills use up no retries"
     assert [entry.row.attempt for entry in host.later.entries] == [1]
     third = opened()
-    third.recover(again.run, board[:1])
-    assert third.suspects == {1: Deaths(2, 2)}
+    third.recover(Left(again.run, (board[0]._replace(in_hand=False),)))
+    assert third.suspects == {1: Deaths(2, 2, 1)} == opened().suspects
     (host,) = third.lease(1, 10)
     do(third, ends=[finished(host.fresh.entries[0])])
     assert (third.suspects, opened().suspects) == ({}, {})
 
 
-def test_an_orderly_end_remembers_sends_but_counts_no_attempt(opened):
+def test_an_orderly_end_remembers_sends_and_suspects_nobody(opened):
     store = opened()
     do(store, seeds=seeds(1))
     (host,) = store.lease(1, 10)
-    store.leave([Sent(packing.place_of(A, host.fresh.entries[0]), 77.5, alone=False)])
-    (host,) = opened().lease(1, 10)
-    assert (host.sent, host.fresh.entries[0].row.attempt) == (77.5, 0)
+    again = opened()
+    again.recover(Left(store.run, (Sent(packing.place_of(A, host.fresh.entries[0]), 77.5),), died=False))
+    (host,) = again.lease(1, 10)
+    assert (host.sent, again.suspects) == (77.5, {})
+
+
+def test_what_a_host_was_asked_beside_its_rows_counts_too(opened):
+    store = opened()
+    do(store, seeds=seeds(1))
+    again = opened()
+    again.recover(Left(store.run, (Sent(packing.of_host(A), 77.5), Sent(packing.of_host(b"stranger"), 78.5))))
+    assert (again.guests, again.latest, again.suspects) == ({b"stranger": 78.5}, 78.5, {})
+    (host,) = again.lease(1, 10)
+    assert host.sent == 77.5
+
+
+def test_the_latest_time_is_kept(opened):
+    store = opened()
+    for now in (50.0, 70.0, 60.0):
+        do(store, now=now)
+    assert (store.latest, opened().latest) == (70.0, 70.0)
 
 
 def test_released_hosts_are_leased_again_when_the_release_is_stored(opened):

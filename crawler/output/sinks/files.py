@@ -85,10 +85,11 @@ class FileSink:
         self._overwrite = overwrite
         self._compress = compress
         self._cuts = cuts or path.parent
-        # All mutable state: the open file, how much of it is ours, and the last bytes of that.
+        # All mutable state: the open file, how much of it is ours, the last bytes of that, and whether it is synced.
         self._fd = -1
         self._length = 0
         self._tail = b""
+        self._synced = False
 
     @property
     def encoding(self) -> Literal["json", "msgpack"]:
@@ -131,6 +132,9 @@ class FileSink:
 
     def sync(self) -> None:
         os.fsync(self._fd)
+        if not self._synced:
+            _sync_folder(self.path.parent)  # or the file could be whole and its name lost
+        self._synced = True
 
     def position(self) -> bytes:
         return msgspec.msgpack.encode(_Position(self._length, zlib.crc32(self._tail), self._format.state))
@@ -161,6 +165,8 @@ class FileSink:
             ending = self._format.ending()
             if ending:
                 self._write(self._packed(ending))
+            if self._synced:
+                os.fsync(self._fd)
         finally:
             self._let_go()
 
@@ -276,10 +282,13 @@ class FileSink:
         self._cut(size)
         view = memoryview(data)
         offset = self._length
-        while view:
-            written = os.pwrite(self._fd, view, offset)
-            view = view[written:]
-            offset += written
+        try:
+            while view:
+                written = os.pwrite(self._fd, view, offset)
+                view = view[written:]
+                offset += written
+        except OSError as refused:
+            raise OSError(refused.errno, refused.strerror, str(self.path)) from refused
         self._length = offset
         self._tail = (self._tail + data)[-CHECKED:] if len(data) < CHECKED else data[-CHECKED:]
 
@@ -300,18 +309,33 @@ class FileSink:
         while True:
             kept = self._cuts / (f"{name}-{beyond}" if number == 1 else f"{name}-{beyond}-{number}")
             try:
-                with kept.open("xb") as copy:
+                copy = kept.open("xb")
+            except FileExistsError:
+                number += 1
+                continue
+            try:
+                with copy:
                     for start in range(self._length, self._length + beyond, 1 << 20):
                         copy.write(os.pread(self._fd, min(1 << 20, self._length + beyond - start), start))
                     copy.flush()
                     os.fsync(copy.fileno())
-            except FileExistsError:
-                number += 1
-            else:
-                return kept
+            except OSError as refused:  # half a copy is none: what it is of is still where it was
+                kept.unlink()
+                raise OSError(refused.errno, refused.strerror, str(kept)) from refused
+            _sync_folder(self._cuts)
+            return kept
 
     def __repr__(self) -> str:
         return f"<FileSink {self.path} {self._length:,} bytes{', gzip' if self._compress else ''}>"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in it as durable as what they name."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _tail(fd: int, length: int) -> bytes:
