@@ -51,6 +51,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
+def test_a_time_that_is_remembered_is_never_gone_back_behind(machine: Machine) -> None:
+    for clock in (SystemClock(), FakeClock(1_700_000_000.0)):
+        assert clock.not_before(1_600_000_000.0) == 0.0
+        assert clock.now() == 1_700_000_000.0
+        assert clock.not_before(1_700_000_050.0) == 50.0
+        assert clock.now() == 1_700_000_050.0
+
+
 def test_now_is_the_wall_clock_at_the_start_and_a_step_of_it_changes_nothing(machine: Machine) -> None:
     clock = SystemClock()
     assert clock.now() == 1_700_000_000.0

@@ -19,7 +19,7 @@ from crawler.clock import Clock
 from crawler.engine.pressure import Pressure
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import Committed, Frontier
-from crawler.spider.travel import Failed, Finds, Finished, Group, Retry
+from crawler.spider.travel import Failed, Finds, Finished, Group, Retry, joined, part_of
 
 GROUP = 64
 """Tickets a commit: beyond this the cost per ticket no longer falls (measured with SQLite: 1, 10, 64 per group)."""
@@ -178,15 +178,15 @@ class _Large:
     def __init__(self, finished: Finished) -> None:
         finds = finished.finds
         self.finished = finished
-        self.parts = deque(finds.part(start, start + PART) for start in range(0, len(finds), PART))
+        self.parts = deque(part_of(finds, start, start + PART) for start in range(0, len(finds), PART))
         if finds.unlike:
-            kept = [part.part(number, number + 1) for part in self.parts for number in part.unlike]
+            kept = [part_of(part, number, number + 1) for part in self.parts for number in part.unlike]
             self.parts = deque(map(_filtered, self.parts))
-            self.parts[-1] = Finds.joined([self.parts[-1], *kept])
+            self.parts[-1] = joined([self.parts[-1], *kept])
         finished.finds = Finds()
 
 
 def _filtered(finds: Finds) -> Finds:
     """Without what must not be."""
     unlike = set(finds.unlike)
-    return Finds.joined([finds.part(number, number + 1) for number in range(len(finds)) if number not in unlike])
+    return joined([part_of(finds, number, number + 1) for number in range(len(finds)) if number not in unlike])

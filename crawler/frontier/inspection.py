@@ -99,13 +99,13 @@ class Inspection:
                 yield cell.public()
             after = cells[-1].row.id
 
-    def callbacks(self) -> Counter[str]:
-        """Which callbacks and errbacks the waiting requests name, and how many do. Reads all that waits."""
+    def callbacks(self, most: int = -1) -> Counter[str]:
+        """Which callbacks and errbacks the waiting requests name, and how many do. most: so many are read; -1: all."""
         decode = msgspec.msgpack.Decoder(_Waiting).decode
         found: Counter[str] = Counter()
 
         def read() -> None:
-            for (cell,) in self._db.execute("SELECT cell FROM queue"):
+            for (cell,) in self._db.execute("SELECT cell FROM queue LIMIT ?", (most,)):
                 known = decode_details(decode(cell + _UNSTORED).details)
                 found.update({known.callback, known.errback} - {""})
 

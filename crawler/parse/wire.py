@@ -23,7 +23,7 @@ import msgspec
 
 from crawler.parse.work import Setup
 from crawler.spider.load import SpiderRef
-from crawler.spider.travel import Answer, Finds, Job
+from crawler.spider.travel import Answer, Job, joined, part_of
 
 length = struct.Struct("!I")
 READ = 256 * 1024
@@ -121,12 +121,12 @@ def cut(answer: Answer) -> Iterator[Answer]:
     for at in range(0, len(items) - PART, PART):
         yield Answer(answer.serial, items=items[at : at + PART], item_keys=keys[at : at + PART])
     for at in range(0, len(finds) - PART, PART):
-        yield Answer(answer.serial, finds=finds.part(at, at + PART))
+        yield Answer(answer.serial, finds=part_of(finds, at, at + PART))
     if len(items) > PART:
         rest = (len(items) - 1) // PART * PART
         answer.items, answer.item_keys = items[rest:], keys[rest:]
     if len(finds) > PART:
-        answer.finds = finds.part((len(finds) - 1) // PART * PART, len(finds))
+        answer.finds = part_of(finds, (len(finds) - 1) // PART * PART, len(finds))
 
 
 def join(parts: list[Answer], last: Answer) -> None:
@@ -134,7 +134,7 @@ def join(parts: list[Answer], last: Answer) -> None:
     whole = [*parts, last]
     last.items = list(chain.from_iterable(part.items for part in whole))
     last.item_keys = list(chain.from_iterable(part.item_keys for part in whole))
-    last.finds = Finds.joined([part.finds for part in whole])
+    last.finds = joined([part.finds for part in whole])
 
 
 class Frames:

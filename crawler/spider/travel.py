@@ -72,23 +72,24 @@ class Finds(msgspec.Struct, omit_defaults=True):
     """Which of them, ascending, must not be filtered. Their keys are drawn anew each time the page is parsed, so they
     may enter the frontier with its outcome only."""
 
-    def part(self, start: int, end: int) -> Finds:
-        """Those from `start` up to `end`."""
-        unlike = [number - start for number in self.unlike if start <= number < end]
-        return Finds(self.keys[KEY * start : KEY * end], self.records[start:end], unlike)
-
-    @staticmethod
-    def joined(parts: Sequence[Finds]) -> Finds:
-        """All of them, one after another."""
-        starts = itertools.accumulate(map(len, parts), initial=0)
-        return Finds(
-            b"".join([part.keys for part in parts]),
-            list(itertools.chain.from_iterable(part.records for part in parts)),
-            [start + number for start, part in zip(starts, parts, strict=False) for number in part.unlike],
-        )
-
     def __len__(self) -> int:
         return len(self.records)
+
+
+def part_of(finds: Finds, start: int, end: int) -> Finds:
+    """Those from `start` up to `end`."""
+    unlike = [number - start for number in finds.unlike if start <= number < end]
+    return Finds(finds.keys[KEY * start : KEY * end], finds.records[start:end], unlike)
+
+
+def joined(parts: Sequence[Finds]) -> Finds:
+    """All of them, one after another."""
+    starts = itertools.accumulate(map(len, parts), initial=0)
+    return Finds(
+        b"".join([part.keys for part in parts]),
+        list(itertools.chain.from_iterable(part.records for part in parts)),
+        [start + number for start, part in zip(starts, parts, strict=False) for number in part.unlike],
+    )
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -186,6 +186,30 @@ async def test_groups_are_bounded_in_requests_too() -> None:
         running.cancel()
 
 
+async def test_what_must_not_be_filtered_goes_with_the_outcome_of_its_page() -> None:
+    """Its key is another one when the page is parsed again after a kill: parts would bring it in twice."""
+    rig = Rig()
+    made = finds(2 * PART + 5)
+    made.unlike = [0, PART - 1, 2 * PART + 4]
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(rig.committer.run())
+        rig.committer.add(
+            Finished(Ticket(id=1, key=b"", host="a.example", url="https://a.example/1"), Done(), finds=made)
+        )
+        for _ in range(3):
+            rig.frontier.gate.release()
+        await settle()
+        running.cancel()
+    first, second, last = [one.finds for group in rig.frontier.groups for one in group.finished]
+    assert (len(first), len(second), len(last)) == (PART - 2, PART, 5 + 2)
+    assert first.unlike == second.unlike == []
+    assert [bytes(last.records[number]) for number in last.unlike] == [b"0", b"%d" % (PART - 1), b"%d" % (2 * PART + 4)]
+    sent = [bytes(record) for part in (first, second, last) for record in part.records]
+    assert sorted(sent, key=int) == [bytes(record) for record in made.records]
+    for part in (first, second, last):
+        assert part.keys == b"".join(b"%012d" % int(bytes(record)) for record in part.records)
+
+
 async def test_one_large_page_holds_nobody_and_a_second_one_holds_intake() -> None:
     rig = Rig()
     rig.add(1, links=MAX_LINKS - PART)

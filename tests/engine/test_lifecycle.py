@@ -13,9 +13,11 @@ import pytest
 from support.scripted import HOST, Crawl, page
 from support.site import nothing_left
 
+from crawler import app
+from crawler.clock import SystemClock
 from crawler.engine.lifecycle import signals
 from crawler.errors import CrawlerError, JobError, SpiderError, StopCrawl
-from crawler.events import CrawlEnded, CrawlStarted
+from crawler.events import CrawlEnded, CrawlStarted, FetchEnded
 from crawler.spider.base import Spider
 from crawler.spider.request import Request
 
@@ -193,6 +195,28 @@ async def test_a_run_counts_what_the_ones_before_it_did(crawl: Any, tmp_path: Pa
     assert (summary.pages, summary.earlier_pages, summary.requests) == (15, 4, 11)
     assert run.engine.progress().earlier_pages == 4
     assert summary.outcomes == {"done": 15}
+
+
+async def test_a_clock_that_was_set_back_is_counted_on_from_what_the_job_has_seen(
+    crawl: Any, tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    """Every time that is stored, of a retry or a delay, would otherwise be as far away as the clock was set back."""
+
+    class Ahead(SystemClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self._offset += 86_400
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "SystemClock", Ahead)
+        first = crawl(folder=tmp_path, settings={"fetch.retries": 1}, answers={"/1": page(status=500)})
+    first.bus.on(FetchEnded, lambda _: first.engine.stop("enough", resumable=True))
+    assert (await first.engine.run()).retries == 1
+    async with asyncio.timeout(60):
+        summary = await crawl(folder=tmp_path, answers={"/1": page()}).engine.run()
+    assert (summary.reason, summary.pages) == ("finished", 1)
+    assert "clock is 86400 s behind what the job has seen" in caplog.text
+    assert summary.seconds < 86_400
 
 
 @pytest.mark.parametrize("limit", ["crawl.max_pages", "crawl.max_items"])

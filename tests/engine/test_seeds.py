@@ -15,9 +15,9 @@ from crawler.engine import seeds as module
 from crawler.engine.scope import Scope
 from crawler.engine.seeds import Seeds
 from crawler.errors import SpiderError, StopCrawl
-from crawler.frontier.base import Committed
+from crawler.frontier.base import Committed, SeedCursor
 from crawler.spider.base import Spider
-from crawler.spider.request import Request
+from crawler.spider.request import Request, found_of
 from crawler.spider.travel import Found
 
 
@@ -129,6 +129,27 @@ async def test_killed_anywhere_it_is_taken_up_without_loss_or_repetition(batches
     await run(Numbers(range(3000)), store)
     assert store.urls == [f"https://a.example/{n}" for n in range(3000)]
     assert sum(store.batches) - before == 3000 - stored, "what is stored is skipped, not offered again"
+
+
+async def test_passing_over_millions_gives_the_loop_its_turns() -> None:
+    store = Store()
+    numbers = range(50 * module.BATCH)
+    store.cursor = msgspec.msgpack.encode(
+        module.Place(SeedCursor().after([found_of(Request(f"https://a.example/{n}"))[0] for n in numbers]))
+    )
+    turns = 0
+
+    async def watch() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await run(Numbers(numbers), store)
+    watching.cancel()
+    assert store.urls == []
+    assert turns >= 50
 
 
 async def test_a_start_that_had_ended_is_not_run_again() -> None:

@@ -22,7 +22,7 @@ from crawler.frontier import sqlite
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.output.sinks.choose import open_sink
 from crawler.spider.request import Request, found_of
-from crawler.spider.travel import Done, Finds, Finished, Group
+from crawler.spider.travel import Done, Finds, Finished, Group, Retry, Ticket
 
 NOW = 1_000_000.0
 
@@ -50,6 +50,17 @@ async def take(frontier, k=100):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "frontier.db"
+
+
+async def died(frontier, folder):
+    """The same job after a kill -9: opened in a copy of its files."""
+    copy = folder / "after"
+    copy.mkdir(parents=True)
+    for file in frontier._path.parent.iterdir():
+        if file.is_file() and not file.name.endswith("-shm"):
+            shutil.copy(file, copy / file.name)
+    await frontier.close()
+    return await opened(copy)
 
 
 # ---- files that are not what they should be -----------------------------------------------------------------------
@@ -114,7 +125,21 @@ async def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, path, spoil):
 
 
 async def test_a_folder_that_is_not_there_is_refused_in_a_sentence(tmp_path):
-    assert "No such file" in await refused(tmp_path / "gone")
+    assert "cannot be opened for writing" in await refused(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("spoil", [os.unlink, lambda path: os.truncate(path, 0)])
+async def test_a_file_that_is_gone_is_missed_and_not_made_anew(tmp_path, path, spoil):
+    """A new job's output would be emptied."""
+    await (await opened(tmp_path)).close()
+    spoil(path)
+    for _ in range(2):
+        assert "frontier.db is gone or empty, but this job had begun: bring it back" in await refused(tmp_path)
+
+
+async def test_one_that_was_killed_while_it_was_made_is_made_anew(tmp_path, path):
+    path.touch()
+    await (await opened(tmp_path)).close()
 
 
 async def test_a_file_that_another_process_holds_is_refused_in_a_sentence(tmp_path, path, monkeypatch):
@@ -135,7 +160,7 @@ async def test_a_full_disk_refuses_the_group_whole_and_goes_on_when_there_is_roo
     pages = frontier._db.execute("PRAGMA page_count").fetchone()[0]
     frontier._db.execute(f"PRAGMA max_page_count = {pages}")
     group = Group([Finished(ticket, Done(), [b"1"], finds=finds(*range(100, 5000)))])
-    with pytest.raises(JobError, match="is full: make room"):
+    with pytest.raises(JobError, match="the disk is full. Make room and run the same command again"):
         await frontier.commit(group)
     assert (tmp_path / "items.jsonl").read_bytes() == b""
     assert frontier.statistics().done == 0
@@ -262,8 +287,63 @@ async def test_power_syncs_the_items_before_the_commit(tmp_path, monkeypatch):
     await frontier.add(requests(1), b"", True)
     _, (one,) = await take(frontier)
     await frontier.commit(Group([Finished(one, Done(), [b"1"])]))
-    assert synced == [str(tmp_path / "items.jsonl")]
+    assert synced == [str(tmp_path / "items.jsonl"), str(tmp_path)], "the file, and once its name"
     await frontier.close()
+    assert synced[2:] == [str(tmp_path / "items.jsonl")], "its ending"
+
+
+async def test_what_a_host_was_asked_beside_its_rows_counts_its_delay_after_a_death(tmp_path):
+    frontier = await opened(tmp_path)
+    await frontier.add(requests(1), b"", True)
+    lease, (ticket,) = await take(frontier)
+    asked = Ticket(-1, b"", "a.example", "http://a.example/robots.txt")
+    stranger = Ticket(-2, b"", "b.example", "http://b.example/robots.txt")
+    frontier.sent(asked, NOW + 5)
+    frontier.sent(stranger, NOW + 6)
+    again = await died(frontier, tmp_path)
+    assert (again.last_sent("b.example"), again.last_sent("c.example")) == (NOW + 6, 0.0)
+    assert again.latest == NOW + 6
+    lease, (ticket,) = await take(again)
+    assert lease.last_sent == NOW + 5
+    again.sent(asked, NOW + 8)
+    await again.commit(Group([Finished(ticket, Retry(NOW, "reset"))], {"a.example": b"knows of it"}))
+    third = await died(again, tmp_path / "2")
+    lease, _ = await take(third)
+    assert (lease.last_sent, lease.state) == (NOW + 5, b"knows of it"), "what is stored with the state is off the board"
+    assert third.last_sent("b.example") == NOW + 6, "and stays there otherwise"
+
+
+async def test_a_request_sent_while_its_host_s_state_is_stored_stays_on_the_board(tmp_path):
+    frontier = await opened(tmp_path)
+    await frontier.add(requests(1), b"", True)
+    _, (ticket,) = await take(frontier)
+    asked = Ticket(-1, b"", "a.example", "http://a.example/robots.txt")
+    frontier.sent(asked, NOW)
+    committing = asyncio.ensure_future(frontier.commit(Group([Finished(ticket, Retry(NOW, "x"))], {"a.example": b"s"})))
+    await asyncio.sleep(0)
+    frontier.sent(asked, NOW + 1)
+    await committing
+    lease, _ = await take(await died(frontier, tmp_path))
+    assert lease.last_sent == NOW + 1
+
+
+async def test_an_end_on_a_full_disk_is_no_death(tmp_path, monkeypatch):
+    frontier = await opened(tmp_path)
+    await frontier.add(requests(1), b"", True)
+    lease, (ticket,) = await take(frontier)
+    frontier.sent(ticket, NOW + 5)
+
+    def full(work):
+        raise JobError("the disk is full")
+
+    monkeypatch.setattr(frontier, "_act", full)
+    with pytest.raises(JobError, match="the disk is full"):
+        await frontier.close()
+    again = await opened(tmp_path)
+    assert again.suspects == {}
+    lease, _ = await take(again)
+    assert lease.last_sent == NOW + 5
+    await again.close()
 
 
 # ---- kills ---------------------------------------------------------------------------------------------------------

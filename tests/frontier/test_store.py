@@ -33,7 +33,7 @@ def opened(tmp_path):
 
 
 def do(store, **work):
-    made = Work(now=5.0, **work)
+    made = Work(**{"now": 5.0} | work)
     return store.commit(made, store.draft(made), [b"position"])
 
 

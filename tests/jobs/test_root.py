@@ -35,6 +35,16 @@ def test_latest_points_to_the_newest_however_many_are_begun_within_a_second(jobs
     assert [folder.name for folder in jobs.folders("books")] == names[::-1], "the tenth is newer than the ninth"
 
 
+def test_a_clock_that_was_set_back_makes_no_new_job_an_older_one(jobs: Jobs) -> None:
+    """It would not be gone on with, but begun again and again."""
+    made(jobs, "29991231T235959Z")
+    names = [jobs.create(definition()).folder.name for _ in range(2)]
+    assert names == ["29991231T235959Z-2", "29991231T235959Z-3"]
+    newest = jobs.newest("books", {})
+    assert newest is not None
+    assert newest.folder.name == names[-1]
+
+
 def test_what_is_no_job_is_passed_over(jobs: Jobs) -> None:
     job = jobs.create(definition())
     (job.folder.parent / "begun-and-killed").mkdir()

@@ -33,6 +33,8 @@ from crawler.spider.travel import (
     Trouble,
     decode_details,
     encode_details,
+    joined,
+    part_of,
     to_plain,
 )
 
@@ -96,6 +98,19 @@ def test_finds_cross_undecoded() -> None:
     arrived = msgspec.msgpack.decode(msgspec.msgpack.encode(finds), type=Finds)
     assert arrived.keys == finds.keys
     assert [msgspec.msgpack.decode(record, type=Found) for record in arrived.records] == [FOUND]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7])
+def test_finds_are_cut_and_put_together_again(width: int) -> None:
+    finds = Finds(b"".join(b"%012d" % n for n in range(7)), [msgspec.Raw(b"%d" % n) for n in range(7)], [0, 3, 6])
+    parts = [part_of(finds, start, start + width) for start in range(0, 7, width)]
+    assert [len(part) for part in parts] == [min(width, 7 - start) for start in range(0, 7, width)]
+    for part in parts:
+        assert [bytes(part.records[number]) for number in part.unlike] == [
+            bytes(record) for record in part.records if int(bytes(record)) % 3 == 0
+        ]
+    assert joined(parts) == finds
+    assert joined([]) == Finds()
 
 
 def test_finds_are_counted_without_being_decoded() -> None:

@@ -245,8 +245,10 @@ def test_sync_reaches_the_disk(path, monkeypatch):
     sink = opened(lines(path))
     sink.append(ITEMS)
     sink.sync()
-    assert len(synced) == 1
+    sink.sync()
+    assert len(synced) == 3, "the file, once its name, the file"
     sink.close()
+    assert len(synced) == 4, "its ending"
 
 
 # ---- compressed ------------------------------------------------------------------------------------------------
