@@ -44,7 +44,7 @@ from crawler.spider import load, module
 from crawler.spider.base import Spider, initial_domains
 from crawler.spider.bounds import Bounds
 from crawler.spider.budgets import Budgets
-from crawler.spider.check import check_spider
+from crawler.spider.check import make_spider, unread
 from crawler.spider.dedup import Dedup
 from crawler.spider.harvest import Limits
 from crawler.spider.item import Encoding
@@ -91,8 +91,9 @@ def build(
     folder: the job's, where URLs wait on disk; without one they wait in memory, as with `frontier.backend = "memory"`.
     """
     module.stop_if_loading()
-    spider = cls(**(arguments or {}))
-    check_spider(spider)
+    spider = make_spider(cls, arguments or {})
+    for name in unread(cls, arguments or {}):
+        log.warning("the argument '%s' is of no use: the file of %s never mentions it", name, cls.__qualname__)
     bus = bus or Bus()
     pressure = pressure or Pressure()
     clock = SystemClock()
@@ -133,7 +134,7 @@ def build(
 
 def check(cls: type[Spider], arguments: Mapping[str, Any]) -> None:
     """Refuse a spider that could never run, before anything is begun for it. Raises SpiderError."""
-    check_spider(cls(**arguments))
+    make_spider(cls, arguments)
 
 
 def _frontier(config: Config, sinks: Sequence[AnySink], folder: Path | None) -> Frontier:

@@ -145,6 +145,12 @@ def _from_spider_tables(file: TomlFile, spider_name: str) -> Iterator[_Given]:
                 _accept(given)
 
 
+def spider_tables(project: Path) -> dict[str, str]:
+    """The spiders that config.toml has tables for, and where: {"books": "config.toml, line 4"}. Raises ConfigError."""
+    file = tomlfile.read(project / FILE)
+    return {path[1]: file.at(path[:2]) for path, _ in reversed(list(_spider_tables(file)))}
+
+
 def _spider_tables(file: TomlFile) -> Iterator[tuple[tuple[str, ...], Any]]:
     spiders = file.data.get(SPIDERS, {})
     if not isinstance(spiders, dict):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from crawler import schema
 from crawler.config import Config
 from crawler.errors import ConfigError
-from crawler.settings import Settings, describe, find_project, load, markdown
+from crawler.settings import Settings, describe, find_project, load, markdown, spider_tables
 
 ROOT = Path(__file__).parents[1]
 BOOKS = "spider Books (spiders/books.py)"
@@ -591,3 +591,8 @@ def test_the_projects_own_config_shows_the_defaults() -> None:
         found = laid(Path(folder), uncommented)
     assert found.config == Config()
     assert all(found.origins[f"{section}.{key}"] == "config.toml" for section in named for key in named[section])
+
+
+def test_the_spiders_that_have_tables_are_told_with_their_first_line(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[spiders.a.crawl]\n[spiders.b.fetch]\n[spiders.a.fetch]\n")
+    assert {name: at.rpartition(" ")[2] for name, at in spider_tables(tmp_path).items()} == {"a": "1", "b": "2"}

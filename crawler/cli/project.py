@@ -6,17 +6,20 @@ Spiders are looked for in its `spiders/`, then in the folders that CRAWLER_SPIDE
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from crawler import settings
-from crawler.errors import SpiderError, UsageError
+from crawler.errors import ConfigError, SpiderError, UsageError, near_miss
+from crawler.redact import printable
 from crawler.settings import Settings
 from crawler.spider import blame, load
 from crawler.spider.base import Spider
 
+log = logging.getLogger("crawler")
 SPIDERS = "spiders"
 MORE_SPIDERS = "CRAWLER_SPIDERS"
 """Environment: further folders of spiders, separated as in PATH. A container's own."""
@@ -53,7 +56,7 @@ class Project(NamedTuple):
 
     def settings(self, cls: type[Spider] | None = None, overrides: Sequence[str] = ()) -> Settings:
         """All layers of settings, with the spider's own if there is one. Raises ConfigError."""
-        return settings.load(
+        loaded = settings.load(
             project=self.root,
             spider_name=cls.name if cls else "",
             spider_settings=cls.settings if cls else {},
@@ -61,6 +64,23 @@ class Project(NamedTuple):
             environment=self.environment,
             overrides=overrides,
         )
+        if self.root is not None:
+            self._check_tables(self.root, cls.name if cls else "")
+        return loaded
+
+    def _check_tables(self, root: Path, own: str) -> None:
+        """A table for a spider that is not there sets nothing: refused if it is misspelt, else only said, as the
+        spider may lie elsewhere. Nothing is loaded for a name that some file spells."""
+        for name, place in settings.spider_tables(root).items():
+            if name == own or load.is_spelled(name, self.existing_folders):
+                continue
+            known = {one.name for one in load.find_spiders(self.existing_folders) if not one.error} | {own} - {""}
+            if name in known:
+                continue
+            said = f"{place}: there is no spider '{printable(name)}' for [{printable(f'{settings.SPIDERS}.{name}')}]"
+            if near := near_miss(name, known):
+                raise ConfigError(f"{said}.{near}")
+            log.warning("%s: its settings are of no use here", said)
 
 
 def where(cls: type[Spider]) -> str:

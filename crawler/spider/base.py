@@ -177,16 +177,20 @@ def _annotations(cls: type[Spider]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         names = vars(sys.modules.get(base.__module__)) if base.__module__ in sys.modules else {}
-        try:
-            stated = inspect.get_annotations(base)
-        except NameError:  # Python 3.14 reads them all at once, and only now
-            continue
-        for name, hint in stated.items():
+        for name, hint in stated(base).items():
             try:
                 hints[name] = eval(hint, dict(names), dict(vars(base))) if isinstance(hint, str) else hint  # noqa: S307
             except (NameError, TypeError, AttributeError, SyntaxError):
                 hints.pop(name, None)
     return hints
+
+
+def stated(cls: type) -> dict[str, Any]:
+    """A class's own annotations, as they are written."""
+    try:
+        return inspect.get_annotations(cls)
+    except NameError:  # Python 3.14 reads them all at once, and only now
+        return {}
 
 
 def _convert(cls: type[Spider], name: str, value: Any, hints: dict[str, Any]) -> Any:

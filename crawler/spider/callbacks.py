@@ -107,11 +107,11 @@ def misfit(method: Callable[..., Any], arguments: tuple[str, ...], keywords: tup
         wanted = ", ".join([*arguments, *(f"{name}=…" for name in keywords)])
         missing = owner and next(iter(signature.parameters), "") in {"", *arguments}
         hint = "; is `self` missing?" if missing else ""
-        return f"{_written(method, signature)} cannot be called with ({wanted}): {bad}{hint}"
+        name = getattr(method, "__name__", type(method).__name__)
+        return f"{name}{without_types(signature)} cannot be called with ({wanted}): {bad}{hint}"
     return ""
 
 
-def _written(method: Callable[..., Any], signature: inspect.Signature) -> str:
-    """`name(self, …)` as it stands behind the `def`, without its annotations."""
-    parameters = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
-    return f"{getattr(method, '__name__', type(method).__name__)}{inspect.Signature(parameters)}"
+def without_types(signature: inspect.Signature) -> inspect.Signature:
+    """As it would be written without annotations."""
+    return inspect.Signature([one.replace(annotation=one.empty) for one in signature.parameters.values()])

@@ -8,17 +8,67 @@ file.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from crawler.errors import SpiderError
+from crawler.errors import SpiderError, near_miss
 from crawler.spider import blame, load
-from crawler.spider.base import Spider
-from crawler.spider.callbacks import BadCallback, Callbacks, misfit
+from crawler.spider.base import Spider, stated
+from crawler.spider.callbacks import BadCallback, Callbacks, misfit, without_types
 
+_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 HOOKS = {"opened": (), "closed": ("reason",), "process_request": ("request",)}
 """The hooks of a spider, and what each is called with."""
+
+
+def make_spider(cls: type[Spider], arguments: Mapping[str, Any]) -> Spider:
+    """The spider with its arguments (`-a`, or keywords of `crawl`), checked as `check_spider` does.
+
+    Raises SpiderError for arguments that its `__init__` cannot take, or that are misspelt: of no use to it, while one
+    of nearly the same name is.
+    """
+    signature = inspect.signature(cls)
+    try:
+        signature.bind(**arguments)
+    except TypeError as bad:
+        takes = [name for name, one in signature.parameters.items() if one.kind in _NAMED]
+        near = "".join(near_miss(name, takes) for name in arguments if name not in takes)
+        what = f"{cls.__qualname__}{without_types(signature)}: {bad}.{near}"
+        _refuse(cls, what, cls.__init__)
+    for name in unread(cls, arguments):
+        if near := near_miss(name, declared(cls)):
+            _refuse(cls, f"{cls.__qualname__} takes no argument '{name}'.{near}")
+    spider = cls(**arguments)
+    check_spider(spider)
+    return spider
+
+
+def declared(cls: type[Spider]) -> set[str]:
+    """What a spider's class says that it takes: its annotations, its plain attributes, the parameters of `__init__`."""
+    names = {"start_urls", "allowed_domains", "handle_httpstatus_list", *inspect.signature(cls).parameters}
+    for base in _own_bases(cls):
+        plain = {name for name, value in vars(base).items() if not callable(value)}
+        names |= {name for name in plain | stated(base).keys() if not hasattr(Spider, name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def unread(cls: type[Spider], arguments: Iterable[str]) -> list[str]:
+    """Arguments that the class neither declares nor mentions anywhere in its file: nothing there can read them."""
+    left = [name for name in arguments if name not in declared(cls)]
+    if not left:
+        return []
+    files = {blame.home_of(base) for base in _own_bases(cls)}
+    texts = [Path(file).read_text(errors="replace") for file in files if Path(file).is_file()]
+    if not texts:  # a notebook: nothing to look at
+        return []
+    return [name for name in left if not any(re.search(rf"\b{re.escape(name)}\b", text) for text in texts)]
+
+
+def _own_bases(cls: type[Spider]) -> list[type]:
+    """The class and its bases, as far as they are the author's."""
+    return [base for base in cls.__mro__ if not base.__module__.startswith("crawler.") and base is not object]
 
 
 def check_spider(spider: Spider) -> None:

@@ -102,6 +102,11 @@ def _load_from_file(file: Path, wanted: str) -> type[Spider]:
     return next(iter(named.values()))
 
 
+def is_spelled(name: str, folders: Sequence[Path]) -> bool:
+    """Whether some file in the folders spells this name, as the file of a spider that has it nearly always does."""
+    return any(_spells(file, name) for file in _spider_files(folders))
+
+
 def _load_by_name(name: str, folders: Sequence[Path]) -> type[Spider]:
     """The first folder that has the name wins. Files that spell it are loaded first: so one broken file does not stand
     in every other one's way."""
@@ -121,7 +126,11 @@ def _load_by_name(name: str, folders: Sequence[Path]) -> type[Spider]:
 
 
 def _unknown(name: str, found: Sequence[Listed], folders: Sequence[Path]) -> str:
+    """The sentence; if the file that was meant is broken, what is wrong with it."""
     known = [one.name for one in found if not one.error]
+    meant = [one.error for one in found if one.error and (one.file.stem == name or _spells(one.file, name))]
+    if meant:
+        return f"{'; '.join(meant)} (so there is no spider named '{name}')"
     broken = [one.error for one in found if one.error]
     where = ", ".join(blame.short(str(folder)) for folder in folders) or "no folder"
     sentence = f"there is no spider named '{name}' in {where}.{near_miss(name, known)}"
@@ -135,14 +144,18 @@ def _spider_files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         for file in sorted(folder.rglob("*.py")):
             inside = file.relative_to(folder).parts
-            if any(part.startswith((".", "_")) for part in inside) or file.resolve() in seen:
+            hidden = any(part.startswith((".", "_")) for part in inside)
+            if hidden or not file.is_file() or file.resolve() in seen:
                 continue
             seen.add(file.resolve())
             yield file
 
 
 def _spells(file: Path, name: str) -> bool:
-    text = file.read_bytes()
+    try:
+        text = file.read_bytes()
+    except OSError:  # loading it will say why
+        return False
     return f'"{name}"'.encode() in text or f"'{name}'".encode() in text
 
 

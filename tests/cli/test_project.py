@@ -5,7 +5,7 @@ import os
 import pytest
 
 from crawler.cli.project import Project, spider_arguments, where
-from crawler.errors import SpiderError, UsageError
+from crawler.errors import ConfigError, SpiderError, UsageError
 
 SPIDER = "from crawler import Spider\nclass A(Spider):\n    name = 'a'\n    settings = {'crawl.max_pages': 3}\n"
 
@@ -46,6 +46,26 @@ def test_a_spider_is_found_by_name_or_by_file_and_brings_its_settings(project):
     assert here.spider("other.py").name == "other"
     with pytest.raises(SpiderError, match="there is no spider named 'b' in spiders"):
         here.spider("b")
+
+
+def test_a_table_for_a_spider_that_is_misspelt_is_refused_with_its_line(project):
+    (project / "spiders" / "shops.py").write_text(SPIDER.replace("'a'", "'bookshop'"))
+    (project / "config.toml").write_text("[crawl]\nmax_pages = 9\n[spiders.bokshop.crawl]\nmax_pages = 1\n")
+    with pytest.raises(ConfigError) as refused:
+        Project.here(environment={}).settings()
+    assert "config.toml, line 3: there is no spider 'bokshop' for [spiders.bokshop]" in str(refused.value)
+    assert str(refused.value).endswith("Did you mean 'bookshop'?")
+
+
+def test_a_table_for_a_spider_that_is_not_here_is_said_and_one_that_is_here_is_not(project, caplog):
+    (project / "spiders" / "a.py").write_text(SPIDER)
+    (project / "spiders" / "computed.py").write_text(SPIDER.replace("'a'", "'com' + 'puted'"))
+    tables = "".join(f"[spiders.{name}.crawl]\nmax_pages = 1\n" for name in ("a", "computed", "elsewhere"))
+    (project / "config.toml").write_text(tables)
+    here = Project.here(environment={})
+    assert here.settings(here.spider("a")).config.crawl.max_pages == 1
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"{project}/config.toml, line 5: there is no spider 'elsewhere' for [spiders.elsewhere]: ")
 
 
 @pytest.mark.parametrize(

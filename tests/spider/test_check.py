@@ -11,7 +11,7 @@ import pytest
 
 from crawler.errors import SpiderError
 from crawler.spider.base import Spider
-from crawler.spider.check import check_spider
+from crawler.spider.check import check_spider, make_spider, unread
 from crawler.spider.crawl_spider import CrawlSpider, Rule
 from crawler.spider.request import Request
 from crawler.spider.sitemap_spider import SitemapSpider
@@ -188,3 +188,53 @@ def test_what_a_sitemap_spider_names_must_be_there_and_fit(attributes: dict[str,
     known = {"name": "bad", "sitemap_urls": ["http://a.example/sitemap.xml"]}
     with pytest.raises(SpiderError, match=message):
         check_spider(type("Bad", (SitemapSpider,), known | attributes)())
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+class Searching(Shop):
+    """Takes anything; reads `depth_wanted`, which it does not declare."""
+
+    limit: int = 3
+    currency = "EUR"
+
+    def parse(self, response: Any) -> Any:
+        yield {"depth": getattr(self, "depth_wanted", 0)}
+
+
+class Strict(Shop):
+    def __init__(self, start: str, *, pages: int = 1) -> None:
+        super().__init__()
+        self.start_urls = [start] * pages
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "message"),
+    [
+        (Searching, {f"limit{1}": "1"}, "takes no argument 'limit1'. Did you mean 'limit'?"),
+        (Searching, {f"currenc{1}": "EUR"}, "Did you mean 'currency'?"),
+        (Strict, {"strat": "http://a.example/"}, "missing a required argument: 'start'. Did you mean 'start'?"),
+        (Strict, {"start": "http://a.example/", "limit": "1"}, "got an unexpected keyword argument 'limit'."),
+        (Strict, {}, "Strict(start, *, pages=1): missing a required argument: 'start'."),
+    ],
+)
+def test_an_argument_that_the_spider_has_no_use_for_is_refused(
+    cls: type[Spider], arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpiderError) as refused:
+        make_spider(cls, arguments)
+    assert message in str(refused.value)
+    assert "test_check.py:" in str(refused.value)
+
+
+def test_arguments_that_it_declares_or_reads_are_taken() -> None:
+    spider = make_spider(Searching, {"limit": "7", "depth_wanted": "2", "start_urls": ["http://b.example/"]})
+    assert (vars(spider)["limit"], vars(spider)["depth_wanted"]) == (7, "2")
+    assert make_spider(Strict, {"start": "http://a.example/", "pages": 2}).start_urls == ["http://a.example/"] * 2
+
+
+def test_what_its_file_never_mentions_is_told() -> None:
+    odd = "x" * 11
+    assert unread(Searching, ["limit", "depth_wanted", odd]) == [odd]
+    assert unread(type("Typed", (Shop,), {"__module__": "nowhere"}), ["limit"]) == []

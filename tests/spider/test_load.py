@@ -18,7 +18,7 @@ import pytest
 from crawler.errors import SpiderError
 from crawler.spider import load
 from crawler.spider.base import Spider
-from crawler.spider.load import SpiderRef, class_line, find_spiders, load_spider, reference, why_unreachable
+from crawler.spider.load import SpiderRef, class_line, find_spiders, is_spelled, load_spider, reference, why_unreachable
 
 ROOT = str(Path(load.__file__).parents[2])
 SPIDER = 'from crawler import Spider\n\nclass {cls}(Spider):\n    name = "{name}"\n    start_urls = ["http://a/"]\n'
@@ -340,3 +340,28 @@ def test_a_constructor_that_raises_over_there_is_named_with_its_line(put: Put) -
     constructor = "    def __init__(self, **arguments):\n        1 / arguments['n']\n"
     file = put("myspiders/shop.py", SPIDER.format(cls="Shop", name="shop") + constructor)
     assert elsewhere(referred(file, n=0)).endswith("myspiders/shop.py:7: ZeroDivisionError: division by zero")
+
+
+def test_a_name_that_some_file_spells_is_known_without_loading_it(put: Put, tmp_path: Path) -> None:
+    put("spelled.py", "raise SystemExit\nname = 'books'\n")
+    assert is_spelled("books", [tmp_path])
+    assert not is_spelled("book", [tmp_path])
+
+
+def test_a_folder_that_is_called_like_a_file_is_no_file(put: Put, tmp_path: Path) -> None:
+    put("spiders/shop.py")
+    (tmp_path / "spiders" / "more.py").mkdir()
+    (tmp_path / "spiders" / "gone.py").symlink_to(tmp_path / "nowhere.py")
+    assert [one.name for one in find_spiders([tmp_path / "spiders"])] == ["shop"]
+    assert load_spider("shop", [tmp_path / "spiders"]).name == "shop"
+
+
+@pytest.mark.parametrize("text", ["name = 'shop'\nraise OSError('shut')\n", "raise OSError('shut')\n"])
+def test_the_error_of_the_file_that_was_meant_comes_first_and_alone(put: Put, tmp_path: Path, text: str) -> None:
+    put("spiders/abc.py", "1 / 0\n")
+    put("spiders/shops.py", cls="Shops", spider="shops")
+    put("spiders/shop.py", text)
+    line = text.count("\n")
+    with pytest.raises(SpiderError) as refused:
+        load_spider("shop", [tmp_path / "spiders"])
+    assert str(refused.value) == f"spiders/shop.py:{line}: OSError: shut (so there is no spider named 'shop')"
