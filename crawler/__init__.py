@@ -1,26 +1,27 @@
 """An async web crawler framework: nothing is lost, nothing comes twice, and it tells you why.
 
-What users write is here at once; `crawl` and `stream` are loaded when they are first used, so that a parse process
-that imports a spider does not load the engine with it.
+Every name is loaded when it is first used: a parse process that imports a spider does not load the engine with it, and
+the command can settle what a signal means before it loads anything.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from crawler.errors import CrawlerError, DropItem, StopCrawl
-from crawler.spider.base import Spider
-from crawler.spider.failure import FailedRequest
-from crawler.spider.request import Request
-from crawler.spider.response import Response
-from crawler.spider.travel import Failure
-
+TYPE_CHECKING = False  # typing's own, without loading typing: that takes longer than all that stands here
 if TYPE_CHECKING:
+    from typing import Any
+
     from crawler.app import CrawlResult, crawl, stream
+    from crawler.errors import CrawlerError, DropItem, StopCrawl
+    from crawler.spider.base import Spider
     from crawler.spider.crawl_spider import CrawlSpider, Rule
+    from crawler.spider.failure import FailedRequest
     from crawler.spider.links import LinkExtractor
+    from crawler.spider.request import Request
+    from crawler.spider.response import Response
     from crawler.spider.sitemap_spider import SitemapSpider
+    from crawler.spider.travel import Failure
 
 __all__ = [
     "CrawlResult",
@@ -41,19 +42,26 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-
-# What few spiders need: loaded when it is first asked for.
-_ON_DEMAND = {
+_HOMES = {
     "CrawlSpider": "crawler.spider.crawl_spider",
+    "CrawlerError": "crawler.errors",
+    "DropItem": "crawler.errors",
+    "FailedRequest": "crawler.spider.failure",
+    "Failure": "crawler.spider.travel",
     "LinkExtractor": "crawler.spider.links",
+    "Request": "crawler.spider.request",
+    "Response": "crawler.spider.response",
     "Rule": "crawler.spider.crawl_spider",
     "SitemapSpider": "crawler.spider.sitemap_spider",
+    "Spider": "crawler.spider.base",
+    "StopCrawl": "crawler.errors",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_DEMAND:
-        return getattr(import_module(_ON_DEMAND[name]), name)
+    if name in _HOMES:
+        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return found
     if name in {"crawl", "stream", "CrawlResult"}:
         from crawler.spider import module
 

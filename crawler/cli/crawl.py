@@ -7,6 +7,7 @@ where the items and the summary go.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from crawler import app
 from crawler.cli import loop, options, terminal
-from crawler.cli.main import DONE, NOTHING_STARTED, SPIDER_FAILED
+from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.output import SummaryFile, check_output
 from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
@@ -115,9 +116,10 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
             terminal.say(out, [Line(line, "faint") for line in chosen.words])
         ended = _run(cls, config, arguments, chosen.job, asked, out)
     _tell(ended, chosen.job, asked, out)
-    if not chosen.job.identity.output:
-        click.echo(shown(chosen.job))
     summary_file.write(ended.document)
+    if not chosen.job.identity.output:
+        with contextlib.suppress(OSError) if ended.code >= INTERRUPTED else contextlib.nullcontext():
+            click.echo(shown(chosen.job))
     return ended.code
 
 
@@ -170,7 +172,7 @@ def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
 def exit_code(summary: Summary, received: Sequence[int]) -> int:
     """How the process ends. A signal says more than failures, the spider's own failures more than a bad start."""
     if received:
-        return 128 + received[0]
+        return INTERRUPTED + received[0]
     if summary.spider_errors:
         return SPIDER_FAILED
     if summary.outcomes and not summary.seeds_done:

@@ -5,7 +5,7 @@ is one sentence on standard error; a traceback appears for our own mistakes only
 
     0 done                                     4 no start request succeeded
     1 the spider's code failed on some pages   70 a bug in crawler itself
-    2 usage or configuration                   130, 143 interrupted by SIGINT, SIGTERM
+    2 usage or configuration                   129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM
     3 job in use, damaged, or no space         141 the reader of standard output has gone
 """
 
@@ -15,12 +15,14 @@ import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
 import click
 
+from crawler.cli import interrupt
 from crawler.cli.safe import safe
 from crawler.errors import CrawlerError, JobError, ReaderGone, UsageError
 
@@ -33,8 +35,8 @@ USAGE = 2
 JOB = 3
 NOTHING_STARTED = 4
 BUG = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED = 130
-READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
+INTERRUPTED = 128  # and the signal's number, as a shell reports it
+READER_GONE = INTERRUPTED + signal.SIGPIPE
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 """What a write to a full disk, to a file that may not grow, or to a terminal that has gone comes to."""
 
@@ -64,6 +66,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"crawler.cli.{cmd_name}").command
+        interrupt.unwind()  # all that takes time to load is loaded
         return command
 
     def resolve_command(
@@ -99,7 +102,7 @@ def commands() -> None:
 
 
 def main() -> NoReturn:
-    """The entry point of the `crawler` script."""
+    """Do what was typed, and exit."""
     _open_standard_streams()
     sys.exit(run(sys.argv[1:]))
 
@@ -119,11 +122,13 @@ def run(arguments: Sequence[str]) -> int:
     """Do what was typed; returns the exit code. Raises nothing."""
     try:
         code = _invoke(list(arguments))
-        sys.stdout.flush()
+        if code < INTERRUPTED:  # a terminal that has gone takes no more, and how that ended us is known
+            sys.stdout.flush()
         return code
     except BaseException as error:  # noqa: BLE001  the last place: whatever it is becomes an exit code
         return _ended_by(error)
     finally:
+        _forget_unwritten(sys.stdout)
         _forget_unwritten(sys.stderr)
 
 
@@ -145,7 +150,9 @@ def _ended_by(error: BaseException) -> int:
         case SystemExit(code=code):
             return code if isinstance(code, int) else USAGE
         case KeyboardInterrupt() | click.exceptions.Abort():
-            return INTERRUPTED
+            return INTERRUPTED + signal.SIGINT
+        case interrupt.Terminated(number=number):
+            return INTERRUPTED + number
         case click.exceptions.NoArgsIsHelpError():
             error.show()
             return USAGE
@@ -156,13 +163,11 @@ def _ended_by(error: BaseException) -> int:
             _complain(str(error))
             return USAGE
         case BrokenPipeError() | ReaderGone():
-            _forget_unwritten(sys.stdout)
             return READER_GONE
         case JobError():
             _complain(str(error))
             return JOB
         case OSError(errno=number) if number in NO_ROOM and not _own_line(error):
-            _forget_unwritten(sys.stdout)
             _complain(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
             return JOB
         case _:

@@ -16,6 +16,7 @@ from rich.console import Console
 from crawler.cli import options, terminal
 from crawler.cli.desk import Desk
 from crawler.cli.fetch import AT_ONCE, OnePage, tell, typed_request
+from crawler.cli.interrupt import Terminated
 from crawler.cli.main import DONE, NOTHING_STARTED
 from crawler.cli.project import Project, spider_arguments
 from crawler.spider.request import Request
@@ -135,4 +136,13 @@ def _plain_prompt(banner: str, names: dict[str, Any]) -> None:
         else:
             readline.set_completer(rlcompleter.Completer(names).complete)
             readline.parse_and_bind("tab: complete")
-    code.interact(banner, local=names, exitmsg="")
+    Prompt(names).interact(banner, exitmsg="")
+
+
+class Prompt(code.InteractiveConsole):
+    """Python's own, but that SIGTERM ends it instead of being shown as what the typed line has raised."""
+
+    def showtraceback(self) -> None:
+        if isinstance(sys.exception(), Terminated):
+            raise
+        super().showtraceback()

@@ -390,10 +390,14 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextlib.contextmanager
 def signals(stop: Callable[[str], None], cancel: Callable[[], object]) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM: the first stops, the second cancels. Yields the list of signals received.
+    """SIGINT, SIGTERM and SIGHUP: the first stops, the second cancels. Yields the list of signals received.
 
+    One that is ignored (nohup, a script's background) stays ignored. What was in force before is so again afterwards.
     For the command line only: code that is called from Python installs no handler.
     """
     received: list[int] = []
@@ -406,10 +410,13 @@ def signals(stop: Callable[[str], None], cancel: Callable[[], object]) -> Iterat
         else:
             cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, handle, number)
     try:
         yield received
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])

@@ -18,7 +18,7 @@ from crawler.cli import main
 from crawler.cli.terminal import OURS, ConsoleHandler
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from crawler.cli.main import main; main()"]
+COMMAND = [sys.executable, "-P", "-m", "crawler"]
 
 
 class Ended(NamedTuple):
@@ -156,9 +156,12 @@ class Terminal:
         os.write(self.master, text)
 
     def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self.master)
-        os.close(self.master)
-        os.close(self.slave)
+        """As if its window were closed: whoever has it hears SIGHUP. Idempotent."""
+        if self.master >= 0:
+            asyncio.get_running_loop().remove_reader(self.master)
+            os.close(self.master)
+            os.close(self.slave)
+            self.master = -1
 
 
 @pytest.fixture

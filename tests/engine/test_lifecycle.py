@@ -163,7 +163,7 @@ async def test_cancelled_it_says_so_and_may_go_on(crawl: Any) -> None:
     assert (summary.reason, summary.resumable) == ("cancelled", True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_stops_and_the_second_cancels_and_then_they_are_nobody_s(number: signal.Signals) -> None:
     heard: list[str] = []
     twice = asyncio.Event()
@@ -181,7 +181,19 @@ async def test_the_first_signal_stops_and_the_second_cancels_and_then_they_are_n
         await twice.wait()
     assert heard == [f"interrupted by {number.name}", "cancelled"]
     assert received == [number, number]
-    assert signal.getsignal(number) in {before, signal.SIG_DFL, signal.default_int_handler}
+    assert signal.getsignal(number) is before
+
+
+async def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals(lambda _: None, lambda: None) as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert received == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # ---- going on --------------------------------------------------------------------------------------------------------
