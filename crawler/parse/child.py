@@ -26,11 +26,11 @@ import threading
 import time
 from collections import deque
 
-from crawler.errors import SpiderError
+from crawler.errors import SpiderError, UsageError
 from crawler.parse import logs, wire
 from crawler.parse.board import Board
 from crawler.parse.replica import Watch, give_attributes
-from crawler.parse.work import Work, answer_of, trouble_of
+from crawler.parse.work import AT_A_DESK, Work, answer_of, trouble_of
 from crawler.spider import blame, load, module
 from crawler.spider.travel import Answer, Job, Trouble
 
@@ -165,6 +165,8 @@ def main() -> None:
     sock = socket.socket(fileno=sock_fd)
     # A process that a callback forks must not hold our socket open after our death.
     os.register_at_fork(after_in_child=sock.close)
+    if not os.environ.get("PYTHONBREAKPOINT"):
+        sys.breakpointhook = _no_terminal
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     end = wire.ChildEnd(sock)
@@ -196,7 +198,7 @@ def _come_up(end: wire.ChildEnd, board: Board, start: wire.Start, has_lifeline: 
 
 
 def _settle_signals(dump_fd: int) -> None:
-    """Ctrl-C, and a service manager's SIGTERM, reach the whole group: only the parent decides what they mean.
+    """A service manager's SIGTERM reaches every process: only the parent decides what it means.
 
     Handlers that do nothing, not SIG_IGN: that would be inherited by programs which a callback runs. On SIGUSR1 the
     stack is written, in C, whatever Python is doing, and then the default action ends the process.
@@ -204,16 +206,22 @@ def _settle_signals(dump_fd: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # `stty tostop` must not stop us for what a callback prints
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     faulthandler.enable(dump_fd, all_threads=False)
     faulthandler.register(signal.SIGUSR1, dump_fd, all_threads=False, chain=True)
 
 
+def _no_terminal(*_: object, **__: object) -> None:
+    raise UsageError("breakpoint() has no terminal in a parse process: " + AT_A_DESK)
+
+
 def _hang_on(lifeline: int) -> bool:
-    """Let the kernel kill this process once the parent's end of the pipe closes; False where it cannot (not Linux)."""
+    """Let the kernel kill this process, and the programs in its group, once the parent's end of the pipe closes; False
+    where it cannot (not Linux)."""
     if not hasattr(fcntl, "F_SETSIG"):
         return False
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)

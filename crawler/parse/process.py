@@ -35,8 +35,6 @@ class Spawned(NamedTuple):
     board: Board
     dump: int
     lifeline: int
-    offspring: list[int]
-    """Handles (pidfds) of the programs that a callback had started when the process was killed."""
 
 
 class Death(NamedTuple):
@@ -78,11 +76,13 @@ def spawn(start: wire.Start) -> Spawned:
     with contextlib.suppress(OSError):  # it has died already: its end of the socket says so
         ours.sendall(wire.frame(start))
     ours.setblocking(False)
-    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline, [])
+    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline)
 
 
 def _popen(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    """Ctrl-C must not reach the process before it has set its handlers: it is born with SIGINT blocked."""
+    """It leads a process group of its own: Ctrl-C at the terminal is for the crawl alone, and whatever programs a
+    callback starts can be ended with it. A service manager's SIGTERM reaches it all the same, and must not before it
+    has set its handlers: it is born with the signals blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         return subprocess.Popen(  # noqa: S603  our own module, no shell, no foreign word
@@ -91,6 +91,7 @@ def _popen(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=_stderr(),  # what a callback prints must not get among the items of `-o -`
+            process_group=0,
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -119,33 +120,17 @@ def _stderr() -> int:
 
 
 def bury(spawned: Spawned) -> Death:
-    """Make sure that the process is gone, reap it, read its last words, close everything. Blocks: for a thread."""
-    spawned.popen.kill()
+    """Make sure that the process is gone, and with it every program that a callback has left in its group; reap it,
+    read its last words, close everything. Blocks: for a thread."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where only a zombie is left
+        os.killpg(spawned.popen.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
+    spawned.popen.kill()  # a callback may have put its process into another group
     code = spawned.popen.wait()
-    for program in spawned.offspring:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(program, signal.SIGKILL)
-        os.close(program)
     dump = os.pread(spawned.dump, MAX_DUMP, 0).decode("ascii", "replace")
     os.close(spawned.dump)
     os.close(spawned.lifeline)
     spawned.board.close()
     return Death(code, dump)
-
-
-def offspring(pid: int) -> list[int]:
-    """Handles of all descendants of a process; none where the system has no such handles or lists (not Linux)."""
-    if not hasattr(os, "pidfd_open"):
-        return []
-    handles = []
-    parents = [pid]
-    while parents:
-        with contextlib.suppress(OSError):
-            for children in Path(f"/proc/{parents.pop()}/task").glob("*/children"):
-                for child in map(int, children.read_text().split()):
-                    parents.append(child)
-                    handles.append(os.pidfd_open(child))
-    return handles
 
 
 class Process:
@@ -184,14 +169,11 @@ class Process:
             self._write()
 
     def stop(self) -> None:
-        """Make the process write down where it stands, then die: at once, also in C. Programs that it runs, and
-        perhaps waits for, die after it."""
-        self.spawned.offspring.extend(offspring(self.pid))
+        """Make the process write down where it stands, then die: at once, also in C."""
         self.spawned.popen.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         """As `stop`, without a word."""
-        self.spawned.offspring.extend(offspring(self.pid))
         self.spawned.popen.kill()
 
     def _write(self) -> None:

@@ -27,6 +27,7 @@ from crawler.spider.response import Response
 from crawler.spider.steps import steps_of
 from crawler.spider.travel import Answer, Job, Trouble, decode_details
 
+AT_A_DESK = "`crawler parse NAME URL -c CALLBACK` runs a callback where it can be debugged"
 MAX_DETAIL = 1000
 """Characters of an exception's text that are kept."""
 
@@ -159,6 +160,8 @@ def _sentence(error: BaseException) -> str:
         text = "(its text cannot be had)"
     if isinstance(error, SystemExit):
         return f"the callback called sys.exit({text})"
+    if name == "BdbQuit":
+        return f"the debugger was left, or found no terminal: {AT_A_DESK}"
     return f"{name}: {text}{_hint(error, text)}" if text else name
 
 

@@ -228,30 +228,121 @@ def test_no_orphan_when_the_parent_is_killed_while_a_page_is_stuck(
             os.kill(child, signal.SIGKILL)
 
 
+PROGRAM = """
+    def parse(self, response):
+        import subprocess
+        command = "sleep 1000 & echo $$ $! > {folder}/pids.new; mv {folder}/pids.new {folder}/pids; wait"
+        program = subprocess.{run}(["sh", "-c", command])
+        while not __import__("os").path.exists("{folder}/pids"): pass
+"""
+
+
+async def programs(folder: Path) -> list[int]:
+    """Handles of the shell that a callback has started, and of what that has started."""
+    while not (folder / "pids").exists():
+        await asyncio.sleep(0.01)
+    return [os.pidfd_open(int(pid)) for pid in (folder / "pids").read_text().split()]
+
+
+def assert_gone(handles: list[int]) -> None:
+    assert len(handles) == 2
+    for handle in handles:
+        assert select.select([handle], [], [], 20)[0], "a program has outlived the process whose callback ran it"
+        os.close(handle)
+
+
 async def test_a_program_that_a_stuck_callback_waits_for_dies_with_it(
     write: Callable[..., Written], tmp_path: Path
 ) -> None:
+    conversation = await talk(write(PROGRAM.format(folder=tmp_path, run="run")))
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    handles = await programs(tmp_path)
+    conversation.process.stop()
+    await conversation.end()
+    assert_gone(handles)
+
+
+async def test_a_program_that_a_callback_has_left_running_ends_with_the_process(
+    write: Callable[..., Written], tmp_path: Path
+) -> None:
+    conversation = await talk(write(PROGRAM.format(folder=tmp_path, run="Popen")))
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    assert isinstance(await conversation.messages.get(), wire.Report)
+    handles = await programs(tmp_path)
+    conversation.process.send(wire.Stop())
+    assert (await conversation.end()).code == 0
+    assert_gone(handles)
+
+
+def test_so_does_a_program_when_the_parent_is_killed(write: Callable[..., Written], tmp_path: Path) -> None:
+    written = write(PROGRAM.format(folder=tmp_path, run="run"))
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(PARENT))
+    environment = {**os.environ, "PYTHONPATH": str(Path(load.__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(script), str(written.file), "parse"], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        handles = asyncio.run(programs(tmp_path))
+        parent.kill()
+    assert_gone(handles)
+
+
+async def test_ctrl_c_at_the_terminal_is_not_for_the_process(write: Callable[..., Written]) -> None:
+    conversation = await talk(write(PLAIN))
+    assert os.getpgid(conversation.process.pid) == conversation.process.pid != os.getpgrp()
+    conversation.process.kill()
+    await conversation.end()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("breakpoint()", "no terminal in a parse process"), ("import pdb; pdb.set_trace()", "the debug")]
+)
+async def test_a_breakpoint_says_where_there_is_a_terminal(
+    write: Callable[..., Written], code: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
     conversation = await talk(
         write(f"""
         def parse(self, response):
-            import subprocess
-            command = "echo $$ > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid; sleep 1000 & wait"
-            subprocess.run(["sh", "-c", command])
+            {code}    #M
+            yield {{}}
     """)
     )
     await conversation.messages.get()
     conversation.process.send(wire.Work(1, [job()]))
-    while not (tmp_path / "pid").exists():
-        await asyncio.sleep(0.01)
-    programs = [int((tmp_path / "pid").read_text())]
-    while len(programs) < 2:
-        programs += map(int, Path(f"/proc/{programs[0]}/task/{programs[0]}/children").read_text().split())
-    gone = [os.pidfd_open(pid) for pid in programs]
-    conversation.process.stop()
+    report = await conversation.messages.get()
+    assert isinstance(report, wire.Report)
+    [answer] = report.answers
+    assert answer.trouble is not None
+    assert said in answer.trouble.detail
+    assert "`crawler parse NAME URL -c CALLBACK` runs a callback where it can be debugged" in answer.trouble.detail
+    assert "in parse" in answer.trouble.where
+    conversation.process.send(wire.Stop())
     await conversation.end()
-    for handle in gone:
-        assert select.select([handle], [], [], 20)[0], "a program has outlived the callback that ran it"
-        os.close(handle)
+
+
+async def test_a_debugger_of_one_s_own_is_left_alone(
+    write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")
+    conversation = await talk(
+        write("""
+        def parse(self, response):
+            breakpoint()
+            yield {}
+    """)
+    )
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    report = await conversation.messages.get()
+    assert isinstance(report, wire.Report)
+    assert report.answers[0].trouble is None
+    conversation.process.send(wire.Stop())
+    await conversation.end()
 
 
 def test_the_clock_of_the_board_is_the_same_in_every_process() -> None:
