@@ -243,9 +243,9 @@ def why_unreachable(cls: type[Spider], arguments: Mapping[str, Any]) -> str:
 
 def resolve(ref: SpiderRef) -> type[Spider]:
     """The class, in a process that has not loaded it. Raises SpiderError naming file and line."""
-    module = _import_by_name(ref) or load_file(Path(ref.file))
+    module = _load_script(ref) if ref.module == "__main__" else _import_by_name(ref) or load_file(Path(ref.file))
     # What was pickled over there names its classes by the module's name over there.
-    sys.modules["__main__" if ref.module == "__main__" else ref.module] = module
+    sys.modules[ref.module] = module
     thing: Any = module
     for part in ref.qualname.split("."):
         thing = getattr(thing, part, None)
@@ -265,10 +265,18 @@ def construct(cls: type[Spider], ref: SpiderRef) -> Spider:
         refuse(error, home)
 
 
+def _load_script(ref: SpiderRef) -> ModuleType:
+    try:
+        return load_file(Path(ref.file), until=ref.qualname.partition(".")[0])
+    except SpiderError as broken:
+        raise SpiderError(
+            f"{broken} (each parse process loads the script again, up to where it runs an event loop: what must not "
+            'happen twice belongs under if __name__ == "__main__":)'
+        ) from None
+
+
 def _import_by_name(ref: SpiderRef) -> ModuleType | None:
     """The module as the original imported it, if that name leads to the same file here."""
-    if ref.module == "__main__":
-        return None
     try:
         spec = importlib.util.find_spec(ref.module)
     except (ImportError, ValueError, AttributeError):

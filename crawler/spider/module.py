@@ -8,6 +8,7 @@ above stands. Every mistake in the file is a SpiderError that names file and lin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.machinery
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 from crawler.errors import CrawlerError, SpiderError, UsageError
 from crawler.spider import blame
+from crawler.spider.script import ends_at_loops
 
 
 class LoadingStops(BaseException):
@@ -61,8 +63,11 @@ def is_child() -> bool:
     return _in_child
 
 
-def load_file(file: Path) -> ModuleType:
-    """Execute a Python file as a module, once. Raises SpiderError naming file and line of what is wrong with it."""
+def load_file(file: Path, until: str = "") -> ModuleType:
+    """Execute a Python file as a module, once. Raises SpiderError naming file and line of what is wrong with it.
+
+    until: for the script that started the crawl: where it would run an event loop, and has defined this name, it ends.
+    """
     file = file.resolve()
     for module in list(sys.modules.values()):
         known = getattr(module, "__file__", None)
@@ -75,7 +80,8 @@ def load_file(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        execute(spec, module, file)
+        with ends_at_loops(module, until, file, LoadingStops) if until else contextlib.nullcontext():
+            execute(spec, module, file)
     except BaseException:
         sys.modules.pop(name, None)
         raise

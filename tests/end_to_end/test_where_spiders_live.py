@@ -104,6 +104,45 @@ print(json.dumps({{"items": items, "pid": os.getpid()}}))
     assert told(out) == (["Books"], True)
 
 
+async def test_what_a_script_does_in_its_loop_is_done_once(tmp_path: Path, shop: str) -> None:
+    """Also what only one process can do: a port is bound before the crawl."""
+    script = put(
+        tmp_path / "script.py",
+        f"""
+import asyncio, json, os, socket
+import crawler
+print("top")
+{SPIDER}
+async def main():
+    print("main")
+    with socket.create_server(("127.0.0.1", 0)) as server, open("port", "x") as file:
+        file.write(str(server.getsockname()[1]))
+        result = await crawler.crawl(Shop, settings={{"parse.processes": 2}})
+        print(json.dumps({{"items": result.items, "pid": os.getpid()}}))
+asyncio.run(main())
+""",
+        shop,
+    )
+    code, out, err = await run(script)
+    assert code == 0, err
+    assert told(out) == (["Books"], True)
+    assert (out + err).count("main") == 1
+    assert (out + err).count("top") > 1, "docs/spiders.md: what stands above the loop runs in each parse process"
+
+
+async def test_what_can_happen_only_once_above_the_loop_is_told_with_its_line(tmp_path: Path, shop: str) -> None:
+    script = put(
+        tmp_path / "script.py",
+        f"import asyncio, crawler\nopen('here', 'x').close()\n{SPIDER}\nasyncio.run(crawler.crawl(Shop))\n",
+        shop,
+    )
+    code, _, err = await run(script)
+    assert code == 1
+    last = err.splitlines()[-1]
+    assert "script.py:2: FileExistsError" in last
+    assert 'belongs under if __name__ == "__main__":' in last
+
+
 async def test_a_spider_in_a_package_and_one_with_a_relative_import(tmp_path: Path, shop: str) -> None:
     put(tmp_path / "bookshop" / "__init__.py", "")
     put(tmp_path / "bookshop" / "where.py", "start = START\n", shop)
