@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import msgspec
 
 from crawler import settings as layers
 from crawler.clock import SystemClock
-from crawler.config import Config
+from crawler.config import Config, DiagnosticsConfig
+from crawler.diagnostics.explain import Whereabouts
+from crawler.diagnostics.loop import LoopWatch, to_log
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
@@ -40,7 +42,7 @@ from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.politeness import robots
-from crawler.spider import load, module
+from crawler.spider import blame, load, module
 from crawler.spider.base import Spider, initial_domains
 from crawler.spider.bounds import Bounds
 from crawler.spider.budgets import Budgets
@@ -132,6 +134,27 @@ def build(
     )
 
 
+@contextlib.contextmanager
+def watching(engine: Engine, cls: type[Spider], config: DiagnosticsConfig) -> Iterator[LoopWatch | None]:
+    """Watch the running loop while the engine runs: stalls go to the log, and lag slows intake. None: not wanted."""
+    if not config.watch:
+        yield None
+        return
+    watch = LoopWatch(
+        threshold=config.stall,
+        home=blame.home_of(cls),
+        whereabouts=lambda task: Whereabouts(*engine.board.of(task)),
+        waiting=lambda: engine.under_way,
+        on_stall=to_log,
+        on_lag=engine.lagging,
+    )
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+
+
 def check(cls: type[Spider], arguments: Mapping[str, Any]) -> None:
     """Refuse a spider that could never run, before anything is begun for it. Raises SpiderError."""
     make_spider(cls, arguments)
@@ -203,8 +226,10 @@ async def crawl(
     bus = Bus()
     failed: list[FailedPage] = []
     bus.on(TicketEnded, lambda event: _note(failed, event))
-    engine = build(spider, config=configure(spider, settings), sinks=[sink], arguments=arguments, bus=bus)
-    summary = await engine.run()
+    config = configure(spider, settings)
+    engine = build(spider, config=config, sinks=[sink], arguments=arguments, bus=bus)
+    with watching(engine, spider, config.diagnostics):
+        summary = await engine.run()
     items = sink.items if isinstance(sink, ListSink) else []
     return CrawlResult(items, summary, failed, summary.reason)
 
@@ -231,7 +256,8 @@ async def _crawl_job(
                 spider, config=loaded.config, sinks=[sink], arguments=arguments, folder=folder,
                 retry_failed=retry_failed,
             )  # fmt: skip
-            end = End(time.time(), await engine.run())
+            with watching(engine, spider, loaded.config.diagnostics):
+                end = End(time.time(), await engine.run())
             if not end.summary.resumable:
                 job.finish(end)
         items = [] if given else await asyncio.to_thread(_read_items, job.items)
@@ -275,7 +301,8 @@ async def stream(
         crawling = asyncio.create_task(_run(engine, opened), name=f"crawl {spider.__qualname__}")
         crawling.add_done_callback(lambda _: sink.end())
         try:
-            yield _items(sink, crawling)
+            with watching(engine, spider, loaded.config.diagnostics):
+                yield _items(sink, crawling)
         finally:
             crawling.cancel()
             await asyncio.wait([crawling])

@@ -190,6 +190,11 @@ class FrontierConfig(Section, frozen=True):
     ] = "process"
 
 
+class DiagnosticsConfig(Section, frozen=True):
+    watch: Annotated[bool, _means("watch the event loop: what blocks it is named, with file and line")] = True
+    stall: Annotated[Seconds, _means("seconds that the event loop must stand still to be reported as a stall")] = 0.1
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All sections. Build it with `settings.load`, or directly in tests."""
 
@@ -201,3 +206,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parse: ParseConfig = ParseConfig()
     output: OutputConfig = OutputConfig()
     frontier: FrontierConfig = FrontierConfig()
+    diagnostics: DiagnosticsConfig = DiagnosticsConfig()

@@ -68,6 +68,8 @@ class Progress(Event, frozen=True):
     held: tuple[str, ...] = ()
     earlier_pages: int = 0
     """Of `pages`: done by earlier runs of the same job."""
+    lag: float | None = None
+    """Seconds by which the event loop's timers are late, 99 of 100; None: nobody watches it."""
 
 
 class CrawlEnded(Event, frozen=True):

@@ -22,6 +22,7 @@ STOREYS: dict[str, int] = {
     "clock": 0,
     "events": 0,
     "redact": 0,
+    "stages": 0,
     "config": 1,
     "schema": 1,
     "tomlfile": 1,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import msgspec
 from rich.console import Console
 
 from crawler import app
@@ -25,10 +26,13 @@ from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
 from crawler.cli.resume import Wish, hold, shown
 from crawler.config import Config
+from crawler.diagnostics import account
+from crawler.diagnostics.account import LoopAccount
+from crawler.diagnostics.loop import LoopWatch
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.errors import UsageError
-from crawler.events import Bus, RobotsRead, Summary
+from crawler.events import Bus, Progress, RobotsRead, Summary
 from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
 from crawler.spider.base import Spider
@@ -131,6 +135,7 @@ class Ended(NamedTuple):
     report: Report
     document: dict[str, Any]
     """The summary for programs."""
+    loop: LoopAccount | None
 
 
 def _run(
@@ -150,12 +155,13 @@ def _run(
 
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT)
     job.reopen()
-    summary, received = loop.run(lambda: _crawl(make, window), config.crawl.loop)
+    summary, received, kept_up = loop.run(lambda: _crawl(make, window), config.crawl.loop)
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(time.time(), summary))
     code = exit_code(summary, received)
-    document = as_json(summary, report, output=shown(job), exit_code=code) | {"output_errors": sink.errors}
-    return Ended(code, summary, report, document)
+    document = as_json(summary, report, output=shown(job), exit_code=code)
+    document |= {"output_errors": sink.errors, "loop": msgspec.to_builtins(kept_up)}
+    return Ended(code, summary, report, document, kept_up)
 
 
 def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
@@ -163,6 +169,8 @@ def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
         return
     elsewhere = job.identity.output not in {"", STDOUT}
     terminal.say(out, lines(ended.summary, ended.report, items_in=shown(job) if elsewhere else ""))
+    if ended.loop is not None:
+        terminal.say(out, account.lines(ended.loop))
     for error, count in ended.document["output_errors"].items():
         terminal.say(out, [Line(f"  {shown(job)}: {error}: left out {count:,} times", "bad")])
     if ended.summary.resumable and job.definition.lasts:
@@ -189,28 +197,35 @@ class Watching(NamedTuple):
     quiet: bool
     items_on_stdout: bool
 
-    def window(self, engine: Engine) -> Window:
+    def window(self, engine: Engine, watch: LoopWatch | None) -> Window:
+        def read() -> Progress:
+            now = engine.progress()
+            return now if watch is None else msgspec.structs.replace(now, lag=watch.recent_lag())
+
         stdout_live = terminal.stdout_is_terminal()
         live = self.out.is_terminal and not self.out.is_dumb_terminal and not (self.items_on_stdout and stdout_live)
         return Window(
-            self.out, self.cls.name, engine.progress, live=live, quiet=self.quiet,
+            self.out, self.cls.name, read, live=live, quiet=self.quiet,
             stdout_live=stdout_live and not self.items_on_stdout,
         )  # fmt: skip
 
 
-async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int]]:
+async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int], LoopAccount | None]:
     """The crawl within its loop: the first signal stops it, the second one ends it at once."""
     engine = make()
     crawling = asyncio.current_task()
     assert crawling is not None  # noqa: S101  there is one in every coroutine
-    window = watching.window(engine)
 
     def stop(reason: str) -> None:
         engine.stop(reason, resumable=True)
         grace = watching.config.crawl.grace
         window.note(f"{reason}: finishing what is under way, {grace:g} s at most; once more to stop at once")
 
-    with signals(stop, crawling.cancel) as received, window:
+    with (
+        signals(stop, crawling.cancel) as received,
+        app.watching(engine, watching.cls, watching.config.diagnostics) as watch,
+        watching.window(engine, watch) as window,
+    ):
         try:
             summary = await engine.run()
         except asyncio.CancelledError:
@@ -218,7 +233,7 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
                 raise
             crawling.uncancel()
             summary = engine.summary()
-    return summary, received
+    return summary, received, None if watch is None else account.account_of(watch)
 
 
 def _log_robots(event: RobotsRead) -> None:

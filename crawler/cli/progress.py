@@ -27,6 +27,9 @@ REPEAT = 10.0
 SPEED_WINDOW = 10.0
 """Seconds that "pages/s" looks back."""
 
+LATE = 0.02
+"""Seconds of lag from which it is shown: below, nobody can feel it."""
+
 
 class Speed:
     """Pages per second over the last `SPEED_WINDOW` seconds; state: the moments within it."""
@@ -46,11 +49,12 @@ class Speed:
 def describe(name: str, progress: Progress, speed: float) -> str:
     """One line: `books: 12 s, 264 pages (22.1/s), 1,180 items, 4 in flight, 1,012 queued, 0 errors`."""
     parsing = f", {progress.parsing:,} parsing" if progress.parsing else ""
+    lag = f", loop {progress.lag * 1000:,.0f} ms late" if progress.lag is not None and progress.lag >= LATE else ""
     held = f"; waiting for: {', '.join(progress.held)}" if progress.held else ""
     return (
         f"{name}: {duration(progress.seconds)}, {_count(progress.pages, 'page')} ({speed:,.1f}/s), "
         f"{_count(progress.items, 'item')}, {progress.in_flight:,} in flight{parsing}, {progress.queued:,} queued, "
-        f"{_count(progress.errors, 'error')}{held}"
+        f"{_count(progress.errors, 'error')}{lag}{held}"
     )
 
 

@@ -146,6 +146,11 @@ class LagLog:
         self._began, self._cpu = now, cpu
         self._step_blocked = self._step_idle_blocked = 0.0
 
+    def recent(self) -> float:
+        """The lag that 99 of 100 beats do not exceed, over the last whole step and what has come since."""
+        before = self._steps[-1].p99 if self._steps else 0.0
+        return max(before, self._recent.quantile(0.99))
+
     def statistics(self) -> LagStatistics:
         steps = tuple(self._steps)
         minute = steps[-round(60 / WINDOW) :]

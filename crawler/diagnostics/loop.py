@@ -15,6 +15,7 @@ coroutines, so the line is found when the C code comes back (`skid.py`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections import deque
@@ -26,9 +27,9 @@ from crawler.diagnostics import evidence as clocks
 from crawler.diagnostics.explain import Beat, Late, Seen, Whereabouts, explain, nobody
 from crawler.diagnostics.lag import LagLog, LagStatistics
 from crawler.diagnostics.place import ours
-from crawler.diagnostics.stalls import Fold, Stall, StallLog
+from crawler.diagnostics.stalls import Fold, Stall, StallLog, describe
 from crawler.diagnostics.valve import Valve
-from crawler.diagnostics.verdict import NOBODY
+from crawler.diagnostics.verdict import MACHINE, NOBODY
 from crawler.diagnostics.watchdog import SUSPECT, Watchdog
 
 PERIOD = 0.02
@@ -37,6 +38,16 @@ SOON = 1.0
 """Seconds that a stall has lasted when it is first said aloud, before it is over."""
 
 OnStall = Callable[[Stall, bool, Fold | None], None]
+
+
+log = logging.getLogger("crawler.diagnostics")
+
+
+def to_log(stall: Stall, worth: bool, fold: Fold | None) -> None:
+    """Say a stall in the log, if it is worth it; what the machine did is for those who look closely."""
+    if worth:
+        level = logging.DEBUG if stall.kind in MACHINE else logging.WARNING
+        log.log(level, "%s", describe(stall, fold))
 
 
 class LoopStatistics(NamedTuple):
@@ -185,6 +196,10 @@ class LoopWatch:
     def age(self) -> float:
         """Seconds by which the next beat is late now; 0.0 if it is not."""
         return max(0.0, time.monotonic() - self._due) if self._watchdog is not None else 0.0
+
+    def recent_lag(self) -> float:
+        """Seconds by which timers have been late of late, 99 of 100."""
+        return self.lag.recent()
 
     def statistics(self) -> LoopStatistics:
         return LoopStatistics(self.lag.statistics(), self.stalls.count, self.stalls.seconds, self.garbage.seconds)

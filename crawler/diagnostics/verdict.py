@@ -29,8 +29,8 @@ class Kind(enum.StrEnum):
 
 NOBODY = frozenset({Kind.STARVED, Kind.STOPPED, Kind.GARBAGE, Kind.MANY, Kind.UNSEEN})
 """No single line is to blame."""
-
-
+MACHINE = frozenset({Kind.STARVED, Kind.STOPPED})
+"""Not this program's doing at all."""
 MEASURABLE = 0.012
 """Seconds of CPU below which other threads cannot have been in the way: two turns of the interpreter."""
 

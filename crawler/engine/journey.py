@@ -53,6 +53,7 @@ from crawler.spider.travel import (
     Ticket,
     decode_details,
 )
+from crawler.stages import Place
 
 MAX_ROBOTS_REDIRECTS = 5
 """RFC 9309 §2.3.1.2."""
@@ -115,11 +116,19 @@ class Journey:
 
     # 1. A worker takes a ticket. There are as many as there are slots; see `slots.py`.
 
-    async def worker(self) -> None:
+    async def worker(self, here: Place) -> None:
         while True:
             ticket, refusal = await self._scheduler.queue.get()
+            here.at(self._stage_of(ticket), ticket.url)
             await self._serve(ticket, refusal)
             self._scheduler.done(ticket)
+            here.left()
+
+    def _stage_of(self, ticket: Ticket) -> str:
+        """What a worker does with it, in a word."""
+        if ticket.id >= 0:
+            return "fetch"
+        return "visit" if self._visits.expects(ticket) else "robots.txt"
 
     async def _serve(self, ticket: Ticket, refusal: Outcome | None) -> None:
         if refusal is not None:

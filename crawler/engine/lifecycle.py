@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ from crawler.spider.base import Spider, bind_fetch
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.travel import Finished
+from crawler.stages import Board
 
 COMMIT_GRACE = 1.5
 """Seconds after `crawl.grace` for the last commit: together they stay under the 10 s that `docker stop` waits."""
@@ -117,6 +119,8 @@ class Engine:
         )
         self._seeds = Seeds(spider, frontier, scope, on_added=self._added)
         self._journey: Journey | None = None
+        self.board = Board()
+        """Which worker is where, for windows."""
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
@@ -245,8 +249,10 @@ class Engine:
         tasks.create_task(journey.parsed(), name="parsed")
         tasks.create_task(self._seeds.store(), name="seeds to frontier")
         tasks.create_task(self._read_seeds(), name="start()")
+        crawl = _number_of_crawl()
         for number in range(self._scheduler.slots.most):
-            tasks.create_task(journey.worker(), name=f"worker {number:02}")
+            name = f"worker {number:02}{crawl}"
+            tasks.create_task(journey.worker(self.board.place(name)), name=name)
 
     async def _visit(self, request: Request) -> Response:
         """`self.fetch`. The wait for a turn is the crawl's, not the callback's own time."""
@@ -317,12 +323,24 @@ class Engine:
         self._scheduler.committed((), added.due, added.idle_hosts)
         self._look_for_end()
 
+    def lagging(self, lags: bool) -> None:
+        """The event loop lags: take in nothing more until it does not."""
+        if lags:
+            self._pressure.hold("loop lag")
+        else:
+            self._pressure.free("loop lag")
+
     # ---- windows -----------------------------------------------------------------------------------------------
 
     @property
     def pipeline(self) -> Pipeline | None:
         """The async item steps, open while the crawl runs; None: there are none. For who runs a callback by hand."""
         return self._pipeline
+
+    @property
+    def under_way(self) -> int:
+        """Requests that were handed out and have no outcome yet; for any thread."""
+        return self._tally.open
 
     def summary(self) -> Summary:
         """What the crawl has come to so far."""
@@ -382,6 +400,13 @@ def _outcomes(known: FrontierStatistics) -> dict[str, int]:
     counts = {"done": known.done, "moved": known.moved}
     counts |= {f"{tag} {reason}": n for (tag, reason), n in sorted(known.reasons.items()) if tag != "retry"}
     return {name: n for name, n in counts.items() if n}
+
+
+def _number_of_crawl() -> str:
+    """What tells this crawl's workers from those of others in the same loop: "" for the first, then " of crawl 2"."""
+    taken = {task.get_name() for task in asyncio.all_tasks()}
+    names = itertools.chain([""], (f" of crawl {number}" for number in itertools.count(2)))
+    return next(name for name in names if f"worker 00{name}" not in taken)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -76,3 +76,15 @@ def test_blocked_seconds_per_minute_forget_what_is_older() -> None:
     known = log.statistics()
     assert known.blocked == 4.0
     assert known.blocked_last_minute == 1.0
+
+
+def test_the_recent_lag_is_that_of_the_last_step_and_of_what_has_come_since() -> None:
+    log = LagLog(0.0)
+    assert log.recent() == 0.0
+    log.note(0.3, 1.0, 0.0)
+    assert log.recent() == pytest.approx(0.3, rel=0.13)
+    log.note(0.0, 6.0, 0.0)
+    assert log.recent() == pytest.approx(0.3, rel=0.13)
+    log.note(0.01, 12.0, 0.0)
+    log.note(0.01, 18.0, 0.0)
+    assert log.recent() == pytest.approx(0.01, rel=0.13)

@@ -397,3 +397,36 @@ async def test_the_law_holds_wherever_a_crawl_is_stopped(crawl: Any, tmp_path: P
     assert summary.violations == ()
     whole = await crawl(folder=tmp_path).engine.run()
     assert (whole.reason, whole.pages, whole.violations) == ("finished", 15, ())
+
+
+# ---- what windows see ------------------------------------------------------------------------------------------------
+
+
+async def test_a_loop_that_lags_takes_nothing_in_until_it_does_not(crawl: Any) -> None:
+    run = crawl()
+    run.engine.lagging(True)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run.engine.run())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert run.engine.progress().held == ("loop lag",)
+        assert sum(run.web.asked.values()) == 0
+        run.engine.lagging(False)
+    assert running.result().pages == 15
+
+
+async def test_the_board_says_where_each_worker_is_and_two_crawls_in_one_loop_are_told_apart(crawl: Any) -> None:
+    asked, never = held()
+    runs = [crawl(answers={"/1": never}), crawl(answers={"/1": never})]
+    tasks = [asyncio.create_task(run.engine.run()) for run in runs]
+    async with asyncio.timeout(30):
+        while any(not list(run.engine.board.busy()) for run in runs):
+            await asyncio.sleep(0)
+        await asked.wait()
+    stays = [stay for run in runs for stay in run.engine.board.busy()]
+    assert [(stay.stage, stay.url) for stay in stays] == [("fetch", f"{HOST}/1")] * 2
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    assert [names.count(stay.worker) for stay in stays] == [1, 1]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

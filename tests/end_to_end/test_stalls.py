@@ -1,0 +1,118 @@
+"""A callback that blocks the event loop is named while the crawl runs, and in its summary; its twin is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from support.site import Site, links
+
+import crawler
+from crawler import Request, Response, Spider
+
+ROOT = Path(__file__).resolve().parents[2]
+SPIDER = """
+import asyncio, time
+from crawler import Spider
+
+class One(Spider):
+    name = "one"
+    settings = {{"politeness.delay": 0, "crawl.loop": "{loop}"}}
+    start_urls = ["{url}/"]
+
+    async def parse(self, response):
+        {code}
+        yield {{"url": response.url}}
+"""
+FAULT, TWIN = "time.sleep(0.4)", "await asyncio.sleep(0.4)"
+LINE = SPIDER[: SPIDER.index("{code}")].count("\n") + 1
+
+
+async def crawl(folder: Path, site: Site, loop: str, code: str) -> tuple[dict[str, Any], str]:
+    """Run the command; returns the summary for programs, and standard error."""
+    site.pages["/"] = links()
+    (folder / "one.py").write_text(SPIDER.format(url=site.url, code=code, loop=loop))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json",
+        cwd=folder, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), 100)
+    assert process.returncode == 0, err
+    return json.loads((folder / "summary.json").read_text()), err.decode()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_the_line_that_blocks_is_in_the_log_and_in_the_summary(tmp_path: Path, site: Site, loop: str) -> None:
+    summary, err = await crawl(tmp_path, site, loop, FAULT)
+    (said,) = [line for line in err.splitlines() if "loop blocked" in line]
+    assert f"at one.py:{LINE} in parse, {FAULT} · blocking call · task callback parse" in said
+    assert f"{site.url}/" in said
+    (stall,) = [one for one in summary["loop"]["stalls"] if one["where"]]
+    assert stall["where"] == f"one.py:{LINE} in parse"
+    assert (stall["kind"], stall["url"], stall["count"]) == ("blocking call", f"{site.url}/", 1)
+    assert "seconds blocked" in err
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_the_twin_that_awaits_is_not_named(tmp_path: Path, site: Site, loop: str) -> None:
+    summary, err = await crawl(tmp_path, site, loop, TWIN)
+    assert "loop blocked" not in err
+    assert [one for one in summary["loop"]["stalls"] if one["where"]] == []
+
+
+class Blocks(Spider):
+    name = "blocks"
+    allowed_domains = None
+    root: str
+    settings: ClassVar[dict[str, Any]] = {"politeness.delay": 0, "parse.processes": 0}
+    seen: ClassVar[list[Any]] = []
+
+    async def start(self) -> Any:
+        yield Request(self.root)
+
+    async def parse(self, response: Response) -> Any:
+        self.seen[:] = [
+            signal.getsignal(signal.SIGINT),
+            asyncio.get_running_loop().get_exception_handler(),
+            asyncio.get_running_loop().get_task_factory(),
+            "loop watch" in {thread.name for thread in threading.enumerate()},
+        ]
+        time.sleep(0.4)  # FAULT
+        yield {"url": response.url}
+
+
+def marked_line() -> int:
+    lines = Path(__file__).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if line.endswith("# FAULT"))
+
+
+async def test_from_python_it_is_logged_too_and_no_handler_is_installed(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.pages["/"] = links()
+    handler = signal.getsignal(signal.SIGINT)
+    with caplog.at_level(logging.WARNING, "crawler.diagnostics"):
+        result = await crawler.crawl(Blocks, root=f"{site.url}/")
+    assert len(result.items) == 1
+    assert f"test_stalls.py:{marked_line()} in parse" in caplog.text
+    assert Blocks.seen == [handler, None, None, True]
+    assert "loop watch" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_without_the_watch_there_is_neither_thread_nor_report(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.pages["/"] = links()
+    await crawler.crawl(Blocks, root=f"{site.url}/", settings={"diagnostics.watch": False})
+    assert Blocks.seen[3] is False
+    assert "loop blocked" not in caplog.text
