@@ -67,12 +67,16 @@ class FailedPage(msgspec.Struct, frozen=True):
 
 
 class CrawlResult(msgspec.Struct, frozen=True):
-    """What `crawl` returns: of a job, over all its runs. `items` is empty if they were written to an output."""
+    """What `crawl` returns: of a job, over all its runs. `items` is empty if they were written to an output.
+
+    output_errors: what this run could not write there, and how often: values of a CSV file's missing columns.
+    """
 
     items: list[Any]
     stats: Summary
     failed: list[FailedPage]
     reason: str
+    output_errors: dict[str, int] = {}
 
 
 def build(
@@ -231,7 +235,7 @@ async def crawl(
     with watching(engine, spider, config.diagnostics):
         summary = await engine.run()
     items = sink.items if isinstance(sink, ListSink) else []
-    return CrawlResult(items, summary, failed, summary.reason)
+    return CrawlResult(items, summary, failed, summary.reason, dict(sink.errors))
 
 
 async def _crawl_job(
@@ -249,6 +253,7 @@ async def _crawl_job(
     check(spider, arguments)
     with at(folder, _definition(spider, loaded, arguments, given), spider, resume=resume) as job:
         end = job.end()
+        errors: dict[str, int] = {}
         if end is None or retry_failed:
             job.reopen()
             sink = _sink(job.output, loaded.config, cuts=job.folder)
@@ -258,11 +263,12 @@ async def _crawl_job(
             )  # fmt: skip
             with watching(engine, spider, loaded.config.diagnostics):
                 end = End(time.time(), await engine.run())
+            errors = dict(sink.errors)
             if not end.summary.resumable:
                 job.finish(end)
         items = [] if given else await asyncio.to_thread(_read_items, job.items)
         failed = await asyncio.to_thread(_read_failed, folder)
-    return CrawlResult(items, end.summary, failed, end.reason)
+    return CrawlResult(items, end.summary, failed, end.reason, errors)
 
 
 @contextlib.asynccontextmanager

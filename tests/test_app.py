@@ -120,6 +120,17 @@ async def test_csv_takes_its_columns_from_the_settings(site: Site, tmp_path: Pat
     assert file.read_text() == "n,path\n0,\n1,\n"
 
 
+@pytest.mark.parametrize("in_a_job", [True, False])
+async def test_what_a_csv_file_has_no_column_for_is_counted_in_the_result(
+    site: Site, tmp_path: Path, in_a_job: bool
+) -> None:
+    job = tmp_path / "job" if in_a_job else None
+    settings = {"output.fields": ["n"]}
+    file = tmp_path / "items.csv"
+    result = await crawler.crawl(Walk, root=f"{site.url}/63", output=file, settings=settings, job=job)
+    assert result.output_errors == {"no column 'path'": 2}
+
+
 @pytest.mark.parametrize("option", ["resume", "retry_failed"])
 async def test_what_belongs_to_a_job_needs_one(option: str) -> None:
     with pytest.raises(UsageError, match="need the folder of a job: job=PATH"):

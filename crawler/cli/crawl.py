@@ -172,7 +172,7 @@ def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
     if ended.loop is not None:
         terminal.say(out, account.lines(ended.loop))
     for error, count in ended.document["output_errors"].items():
-        terminal.say(out, [Line(f"  {shown(job)}: {error}: left out {count:,} times", "bad")])
+        terminal.say(out, [Line(f"  {shown(job)}: {error}: left out {count:,} time{'s' * (count != 1)}", "bad")])
     if ended.summary.resumable and job.definition.lasts:
         terminal.say(out, [Line(f"{job.name} is unfinished: the same command goes on with it", "faint")])
 

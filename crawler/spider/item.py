@@ -3,13 +3,21 @@
 An item is a dict, a dataclass instance, a msgspec.Struct, an attrs instance or a pydantic model. The rule for values,
 the same for every sink: what JSON knows stays as it is; `Decimal` becomes its text, dates and times ISO 8601, bytes
 base64, UUID its text, sets and tuples lists, enums their value. The order of fields is the order they were given in.
+
+Keys are text; numbers and dates as keys become their text. Refused by name is what JSON could not hold: NaN and the
+infinities (encoders write `null`, which is another value), a key of any other kind, two keys that come to be one.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -64,11 +72,79 @@ def encoder(encoding: Encoding) -> Encode:
 
     def encode_item(item: Any) -> bytes:
         try:
+            if not _is_sound(item):
+                return encode(_mended(plain(item), ""))
             return encode(_in_order(item) if hasattr(type(item), "__attrs_attrs__") else item)
         except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as bad:
             raise CallbackError(f"the item {_shorten(item)} cannot be encoded: {bad}") from None
 
     return encode_item
+
+
+_SOUND = frozenset({str, int, bool, type(None), bytes, Decimal, UUID, datetime.datetime, datetime.date, datetime.time})
+"""What needs no look into it."""
+_SERIES = frozenset({list, tuple, set, frozenset})
+
+
+def _is_sound(value: Any) -> bool:
+    """Whether all keys are text and all numbers are such as JSON has; False also if in doubt. 1 to 3 µs an item."""
+    kind: Any = type(value)
+    if kind in _SOUND:
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        for key, inner in value.items():  # loops, not all(): half the time
+            if type(key) is not str or not (type(inner) in _SOUND or _is_sound(inner)):
+                return False
+        return True
+    if kind in _SERIES:
+        for inner in value:  # noqa: SIM110
+            if not (type(inner) in _SOUND or _is_sound(inner)):
+                return False
+        return True
+    for name in _fields(kind):
+        inner = getattr(value, name, None)
+        if not (type(inner) in _SOUND or _is_sound(inner)):
+            return False
+    return not isinstance(value, Mapping)
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: Any) -> tuple[str, ...]:
+    """The fields of a class of items; none for anything else, whose values are for the encoder to judge."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    if hasattr(kind, "__attrs_attrs__"):
+        return tuple(field.name for field in kind.__attrs_attrs__)
+    return tuple(getattr(kind, "__struct_fields__", ()) or getattr(kind, "model_fields", ()))
+
+
+def _mended(value: Any, path: str) -> Any:
+    """Builtins with their keys as text. Raises ValueError naming the field that cannot be written."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{_field(path)} is {value}, a number that JSON does not have: write None, or leave it out")
+    if isinstance(value, list):
+        return [_mended(inner, f"{path}[{place}]") for place, inner in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    mended: dict[str, Any] = {}
+    for key, inner in value.items():
+        text = key if isinstance(key, str) else _key_text(key, path)
+        if text in mended:
+            raise ValueError(f"two keys of {_field(path)} are both written '{text}'")
+        mended[text] = _mended(inner, f"{path}.{text}" if path else text)
+    return mended
+
+
+def _key_text(key: Any, path: str) -> str:
+    if type(key) is int or (type(key) is float and math.isfinite(key)):
+        return str(key)
+    raise ValueError(f"{key!r}, a key of {_field(path)}, is no text, as JSON's keys are: write {str(key)!r}")
+
+
+def _field(path: str) -> str:
+    return f"its field '{path}'" if path else "the item"
 
 
 def plain(item: Any) -> Any:

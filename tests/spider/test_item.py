@@ -108,12 +108,50 @@ def test_anything_else_is_no_item(value: object) -> None:
         ([StructBook("x"), DataBook("y")], '[{"title":"x","price":null},{"title":"y","price":null}]'),
         ({"b": 1, "a": 2}, '{"b":1,"a":2}'),
         ({1: "number"}, '{"1":"number"}'),
-        (float("nan"), "null"),
+        ({2020: {1.5: "x"}}, '{"2020":{"1.5":"x"}}'),
+        ({dt.date(2026, 5, 1): 1}, '{"2026-05-01":1}'),
+        ({Colour.RED: 1}, '{"red":1}'),
         (types.MappingProxyType({"a": 1}), '{"a":1}'),
     ],
 )
 def test_how_values_are_written(value: object, written: str) -> None:
     assert encoder("json")({"v": value}) == f'{{"v":{written}}}'.encode()
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"price": NAN}, "its field 'price' is nan, a number that JSON does not have: write None, or leave it out"),
+        ({"a": {"b": [1.0, -INFINITY]}}, "its field 'a.b[1]' is -inf"),
+        (DataBook("x", NAN), "its field 'price' is nan"),  # type: ignore[arg-type]
+        (StructBook("x", INFINITY), "its field 'price' is inf"),  # type: ignore[arg-type]
+        (AttrsBook("x", NAN), "its field 'price' is nan"),  # type: ignore[arg-type]
+        (ModelBook("x", NAN), "its field 'price' is nan"),  # type: ignore[arg-type]
+        ({"books": [StructBook("x", NAN)]}, r"its field 'books[0].price' is nan"),  # type: ignore[arg-type]
+        (types.MappingProxyType({"a": NAN}), "its field 'a' is nan"),
+        ({(1, 2): 3}, "(1, 2), a key of the item, is no text, as JSON's keys are: write '(1, 2)'"),
+        ({"a": {None: 1}}, "None, a key of its field 'a', is no text"),
+        ({True: 1}, "True, a key of the item, is no text"),
+        ({b"x": 1}, "b'x', a key of the item, is no text"),
+        ({NAN: 1}, "nan, a key of the item, is no text"),
+        ({"a": {1: "x", "1": "y"}}, "two keys of its field 'a' are both written '1'"),
+    ],
+)
+def test_what_json_could_not_hold_is_refused_by_its_field_for_every_sink(encoding: Any, item: Any, said: str) -> None:
+    with pytest.raises(CallbackError) as refused:
+        encoder(encoding)(item)
+    assert said in str(refused.value)
+
+
+def test_keys_are_text_in_every_encoding() -> None:
+    item = {1: "a", "b": {2.5: [{3: "c"}]}}
+    told = {"1": "a", "b": {"2.5": [{"3": "c"}]}}
+    assert msgspec.msgpack.decode(encoder("msgpack")(item)) == told
+    assert msgspec.json.decode(encoder("json")(item)) == told
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])

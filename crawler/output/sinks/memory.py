@@ -17,6 +17,7 @@ class ListSink:
 
     def __init__(self) -> None:
         self.encoding: Literal["json", "msgpack"] = "msgpack"
+        self.errors: dict[str, int] = {}  # there is nothing that it could not take
         self._encoded: list[bytes] = []
 
     @property

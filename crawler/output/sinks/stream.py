@@ -36,6 +36,7 @@ class StreamSink:
         if size < 1:
             raise ValueError("a stream needs room for at least one item")
         self.encoding: Literal["json", "msgpack"] = "msgpack"
+        self.errors: dict[str, int] = {}  # there is nothing that it could not take
         self._size = size
         self._on_full = on_full
         self._on_room = on_room
