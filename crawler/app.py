@@ -28,6 +28,7 @@ from crawler.engine.scope import Scope
 from crawler.errors import UsageError
 from crawler.events import Bus, Summary, TicketEnded
 from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.spool import SpoolFolder
 from crawler.frontier.base import Frontier
 from crawler.frontier.inspection import Inspection
 from crawler.frontier.memory import MemoryFrontier
@@ -110,9 +111,17 @@ def build(
     pipeline = Pipeline(steps.later, encoding, config.output.step_timeout) if steps.later else None
     crossing: Encoding = "msgpack" if pipeline is not None else encoding
     limits = limits_of(config)
+    spool = SpoolFolder(None if folder is None else folder / "spool")
 
     def setup() -> Setup:
-        return Setup.of(spider, encoding=crossing, domains=scope.domains, limits=limits)
+        spools = spool.path
+        return Setup(
+            crossing,
+            None if scope.domains is None else list(scope.domains),
+            limits,
+            folder="" if spools is None else str(spools),
+            refresh=config.fetch.meta_refresh,
+        )
 
     return Engine(
         spider=spider,
@@ -125,6 +134,7 @@ def build(
             clock=clock,
             bus=bus,
             statuses=tuple(spider.handle_httpstatus_list),
+            spool=spool,
             cache=cache,
         ),
         make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),

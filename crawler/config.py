@@ -117,6 +117,9 @@ class FetchConfig(Section, frozen=True):
     min_rate: Annotated[CountOrZero, _means("bytes per second below which a body is given up; 0: any")] = 64
     max_body: Annotated[Count, _means("bytes of a body, inflated, beyond which a page fails")] = 32 * MIB
     max_redirects: Annotated[CountOrZero, _means("redirects in a row before a page fails")] = 10
+    meta_refresh: Annotated[
+        bool, _means("a page that sends browsers on within 5 seconds (meta refresh) counts as a redirect")
+    ] = True
     retries: Annotated[CountOrZero, _means("further attempts after one that may succeed later")] = 2
     user_agent: Annotated[Agent, _means("product token and version sent to servers and matched in robots.txt")] = (
         "crawler/0.1"

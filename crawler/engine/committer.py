@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from crawler.clock import Clock
 from crawler.engine.pressure import Pressure
+from crawler.engine.saves import Saves
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import Committed, Frontier
 from crawler.spider.travel import Failed, Finds, Finished, Group, Retry, joined, part_of
@@ -43,6 +44,8 @@ class Committer:
         *,
         state_of: Callable[[str], bytes | None],
         take_robots: Callable[[], dict[str, bytes]] = dict,
+        take_cookies: Callable[[], dict[str, bytes]] = dict,
+        saves: Saves,
         on_committed: OnCommitted,
         pressure: Pressure,
         clock: Clock,
@@ -51,6 +54,8 @@ class Committer:
         self._frontier = frontier
         self._state_of = state_of
         self._take_robots = take_robots
+        self._take_cookies = take_cookies
+        self._saves = saves
         self._on_committed = on_committed
         self._pressure = pressure
         self._clock = clock
@@ -98,6 +103,7 @@ class Committer:
             if self._waiting:
                 group = self._form()
                 committed = await self._frontier.commit(group)
+                await self._saves.settle(group.finished, committed.verdicts)
                 self._committing = 0
                 self._told(group.finished, committed)
             if self._large:
@@ -150,7 +156,7 @@ class Committer:
             host = one.ticket.host
             if host not in states and (state := self._state_of(host)) is not None:
                 states[host] = state
-        return Group(finished, states, self._take_robots())
+        return Group(finished, states, self._take_robots(), self._take_cookies() | self._saves.kept(finished))
 
     def _told(self, finished: Sequence[Finished], committed: Committed) -> None:
         self._on_committed(finished, committed)

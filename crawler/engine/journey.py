@@ -25,7 +25,7 @@ from crawler.engine.scope import Scope
 from crawler.engine.tally import Tally
 from crawler.engine.visits import Visits
 from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted, RobotsRead
-from crawler.fetch import retry
+from crawler.fetch import redirects, retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import Drop, is_spider_fault
 from crawler.output.pipeline import Pipeline
@@ -50,6 +50,7 @@ from crawler.spider.travel import (
     Page,
     Redirect,
     Retry,
+    Spool,
     Ticket,
     decode_details,
 )
@@ -64,6 +65,7 @@ class Open(msgspec.Struct):
 
     ticket: Ticket
     outcome: Outcome
+    spool: Spool | None = None
 
 
 class Journey:
@@ -216,7 +218,7 @@ class Journey:
         elif isinstance(result, Redirect):
             self._scheduler.answered(ticket, result.status, result.elapsed, None)
             self._ended(ticket, result.status, "moved", 0)
-            self._redirect(ticket, result)
+            self.settle(ticket, self._moved(ticket, result))
         else:
             self._scheduler.unanswered(ticket, result.kind)
             self._ended(ticket, 0, result.kind, 0)
@@ -225,10 +227,11 @@ class Journey:
     async def _take_page(self, ticket: Ticket, details: Details, page: Page) -> None:
         failure = self._unwanted(details, page)
         self._scheduler.answered(ticket, page.status, page.elapsed, failure.retry_after if failure else None)
-        self._tally.bytes += len(page.body)
+        self._tally.bytes += page.size
         self._tally.statuses[page.status] += 1
-        self._ended(ticket, page.status, failure.kind if failure else "", len(page.body))
+        self._ended(ticket, page.status, failure.kind if failure else "", page.size)
         if failure is not None:
+            await self._fetcher.discard(page)
             await self._decide(ticket, details, failure)
         else:
             await self._parse(ticket, details.callback, _job(ticket, page), Done())
@@ -245,15 +248,13 @@ class Journey:
 
     # 3a. A redirect ends the ticket; its target waits in the frontier like any link.
 
-    def _redirect(self, ticket: Ticket, redirect: Redirect) -> None:
-        hops = redirect.details.hops
+    def _moved(self, ticket: Ticket, redirect: Redirect) -> Outcome:
         key, found = found_at(redirect.url, redirect.details, ticket.priority, self._scope.dedup)
         if ticket.depth == 0:
             self._scope.widen(found.host)
         elif not redirect.details.dont_filter and (reason := self._scope.refusal(found)) is not None:
-            self.settle(ticket, Dropped(reason))
-            return
-        self.settle(ticket, Moved(found, key, exempt=self._scope.is_same(redirect.url, hops)))
+            return Dropped(reason)
+        return Moved(found, key, exempt=self._scope.is_same(redirect.url, redirect.details.hops))
 
     # 3b. A failure: again later, or given up, which the errback hears of.
 
@@ -261,7 +262,7 @@ class Journey:
         verdict = retry.decide(
             failure,
             ticket.attempt,
-            self._config.retries,
+            self._config.retries if details.retries is None else details.retries,
             self._random,
             method=details.method,
             longest_wait=self._longest_wait,
@@ -286,11 +287,12 @@ class Journey:
             run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
         if run_here or self._pool.is_here:
             self._scheduler.in_hand(ticket)
+        open_ = Open(ticket, outcome, job.spool)
         if not run_here:
-            await self._pool.submit(job, Open(ticket, outcome))
+            await self._pool.submit(job, open_)
             return
         self._begin_callback()
-        self._tasks.create_task(self._run_here(job, Open(ticket, outcome)), name=f"callback {callback} {ticket.url}")
+        self._tasks.create_task(self._run_here(job, open_), name=f"callback {callback} {ticket.url}")
 
     async def _run_here(self, job: Job, open_: Open) -> None:
         await self._inline.room()
@@ -339,12 +341,24 @@ class Journey:
             trouble = answer.trouble
             self._bus.emit(CallbackFailed, open_.ticket.url, trouble.kind, trouble.detail, trouble.where)
             outcome = Failed(trouble.kind, f"{trouble.detail} at {trouble.where}" if trouble.where else trouble.detail)
-        self.settle(open_.ticket, outcome, answer)
+        elif answer.moved:
+            outcome = self._refreshed(open_.ticket, answer.moved)
+        self.settle(open_.ticket, outcome, answer, open_.spool)
+
+    def _refreshed(self, ticket: Ticket, target: str) -> Outcome:
+        """The page sends browsers on to another URL, and no callback has been called: a redirect like any other."""
+        details = decode_details(ticket.details)
+        followed = redirects.refresh(ticket.url, target, details, self._config.max_redirects)
+        if isinstance(followed, Failure):
+            return Failed(followed.kind, followed.detail)
+        return self._moved(ticket, followed)
 
     # 5. The outcome: exactly one for each ticket, made durable with everything that belongs to it.
 
-    def settle(self, ticket: Ticket, outcome: Outcome, answer: Answer | None = None) -> None:
-        """Close the ticket. Never waits; the committer makes it durable."""
+    def settle(
+        self, ticket: Ticket, outcome: Outcome, answer: Answer | None = None, spool: Spool | None = None
+    ) -> None:
+        """Close the ticket. Never waits; the committer makes it durable, and then removes the file of its body."""
         tally = self._tally
         finished = Finished(ticket, outcome)
         if answer is not None:
@@ -354,6 +368,8 @@ class Journey:
             finished.finds = answer.finds
             finished.refused = answer.refused
             finished.counters = answer.counters
+            finished.saves = answer.saves
+        finished.spool = spool
         if isinstance(outcome, Done):
             tally.pages += 1
             tally.seeds_done += ticket.depth == 0
@@ -365,7 +381,7 @@ class Journey:
 def _job(ticket: Ticket, page: Page) -> Job:
     return Job(
         ticket.id, page.url, page.status, page.headers, page.body, ticket.details,
-        ticket.depth, ticket.priority, ticket.referrer, page.flags,
+        ticket.depth, ticket.priority, ticket.referrer, page.flags, None, page.spool,
     )  # fmt: skip
 
 

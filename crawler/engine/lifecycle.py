@@ -22,6 +22,7 @@ from crawler.config import Config
 from crawler.engine.committer import Committer
 from crawler.engine.journey import Journey
 from crawler.engine.pressure import Pressure
+from crawler.engine.saves import Saves
 from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.seeds import Seeds
@@ -108,10 +109,13 @@ class Engine:
             named=scope.started_at,
         )
         self._visits = Visits(self._scheduler, fetcher, config.fetch, config.politeness.max_retry_after, clock)
+        self._saves = Saves(fetcher.spool_folder)
         self._committer = Committer(
             frontier,
             state_of=self._scheduler.state_of,
             take_robots=self._scheduler.take_robots,
+            take_cookies=fetcher.take_cookies,
+            saves=self._saves,
             on_committed=self._committed,
             pressure=pressure,
             clock=clock,
@@ -135,8 +139,11 @@ class Engine:
             if self._retry_failed:
                 await self._frontier.reopen()
             self._resume()
-            await self._fetcher.open()
             closing.push_async_callback(self._fetcher.close)
+            await self._fetcher.open()
+            kept = await self._frontier.kept()
+            self._fetcher.restore(kept)
+            await self._saves.resume(kept)
             async with self._opened_spider():
                 if self._pipeline is not None:
                     await self._pipeline.open(self._spider)
@@ -147,6 +154,8 @@ class Engine:
                     await self._work(self._pool)
                 except BaseExceptionGroup as group:
                     raise _first(group) from group
+                await self._pool.close(0.0)
+                await self._saves.sweep()
             self._check()
         summary = self.summary()
         self._bus.emit(CrawlEnded, summary, self._clock.now())

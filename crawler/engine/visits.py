@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from pathlib import Path
 
 import msgspec
 
@@ -52,9 +53,19 @@ class Visits:
         while True:
             result = await self._turn(ticket)
             if isinstance(result, Page):
-                return Response(url=result.url, status=result.status, headers=result.headers, body=result.body,
+                body = await self._body_of(result)
+                return Response(url=result.url, status=result.status, headers=result.headers, body=body,
                                 details=ticket.details, hops=result.hops)  # fmt: skip
             ticket = await self._next(ticket, result)
+
+    async def _body_of(self, page: Page) -> bytes:
+        """Also of one that came in a file, which is removed: the callback wants it in memory."""
+        if page.spool is None:
+            return page.body
+        try:
+            return await asyncio.to_thread(Path(page.spool.path).read_bytes)
+        finally:
+            await self._fetcher.discard(page)
 
     async def _turn(self, ticket: Ticket) -> Result:
         """One request, in its host's turn."""
@@ -73,13 +84,13 @@ class Visits:
             return msgspec.structs.replace(
                 ticket, id=next(self._ids), host=found.host, url=found.url, details=encode_details(result.details)
             )
-        method = decode_details(ticket.details).method
+        details = decode_details(ticket.details)
         verdict = retry.decide(
             result,
             ticket.attempt,
-            self._config.retries,
+            self._config.retries if details.retries is None else details.retries,
             self._random,
-            method=method,
+            method=details.method,
             longest_wait=self._longest_wait,
         )
         if isinstance(verdict, retry.GiveUp):
@@ -105,6 +116,8 @@ class Visits:
             self._scheduler.answered(ticket, result.status, result.elapsed, wait)
         if not awaited.done():
             awaited.set_result(result)
+        elif isinstance(result, Page):
+            await self._fetcher.discard(result)
 
     def refused(self, ticket: Ticket, outcome: Outcome) -> None:
         """The scheduler will not hand it out: robots.txt."""

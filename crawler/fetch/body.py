@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from time import monotonic
 
 from crawler.config import FetchConfig
@@ -20,7 +19,7 @@ from crawler.fetch.deadlines import Deadline, Watch
 from crawler.fetch.decoding import STEP, Inflater, codings
 from crawler.fetch.headers import CONTENT_ENCODING
 from crawler.fetch.session import Reply
-from crawler.fetch.spool import Gathering
+from crawler.fetch.spool import Gathering, SpoolFolder
 from crawler.fetch.translate import FetchFailed, failure_of
 from crawler.spider.travel import Spool
 
@@ -42,13 +41,13 @@ def declared_length(headers: Headers) -> int | None:
 
 
 class BodyReader:
-    """Reads bodies as the configuration has it. folder: where large ones go; None keeps them in memory."""
+    """Reads bodies as the configuration has it. spool: where large ones go; None keeps them in memory."""
 
-    def __init__(self, config: FetchConfig, folder: Path | None) -> None:
+    def __init__(self, config: FetchConfig, spool: SpoolFolder | None) -> None:
         self._cap = config.max_body
         self._allow_loss = not config.fail_on_dataloss
         self._spool_above = config.spool_above
-        self._folder = folder
+        self._spool = spool
         self.budget = Budget(config.memory)
         # State: made when first needed. One thread for all: each further one that runs Python makes the loop wait for
         # the interpreter lock after every system call, and one inflates 400 MB a second.
@@ -78,7 +77,8 @@ class BodyReader:
         if not layers and reply.content.at_eof() and reply.content.exception() is None:
             return first, False
         with self.budget.claim() as claim:
-            gathering = Gathering(claim, self._folder if most is None else None, self._spool_above)
+            folder = self._spool.path if self._spool is not None and most is None else None
+            gathering = Gathering(claim, folder, self._spool_above)
             try:
                 if layers:
                     await self._inflate_all(stream, first, Inflater(layers, self._cap), gathering, watch)

@@ -27,7 +27,6 @@ MOST_PER_DOMAIN = 60
 """RFC 6265 asks for 50 at least; the one not used for longest goes first."""
 MOST_DOMAINS = 20_000
 """Domains in a jar: about 25 MB when each has three cookies. The one not used for longest goes."""
-MOST_JARS = 1_000
 MOST_HEADER = 8 * 1024
 """Bytes of a Cookie header: the usual limit of servers. On a flood one crawler's grew to 122 KB."""
 FOREVER = 400 * 86400
@@ -50,6 +49,10 @@ class Cookie(msgspec.Struct, array_like=True):
     order: int
     """Ascending in the order of creation within a jar: older ones are sent first."""
     used: float
+
+    def is_like(self, other: Cookie) -> bool:
+        """Whether they differ in nothing that a later run of the job would miss."""
+        return (self.value, self.secure, self.expires) == (other.value, other.secure, other.expires)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -119,8 +122,12 @@ class Jar:
         self._order += 1
         order = self._order if old is None else old.order
         cookie = Cookie(name, value, path, host_only, secure, _expiry(attributes, now), order, now)
+        if old is None and _is_over(cookie, now):
+            self._trim(domain, known, now)
+            return
         known[key] = cookie
-        self.changed.add(domain)
+        if old is None or not old.is_like(cookie):
+            self.changed.add(domain)
         self._trim(domain, known, now)
 
     def _domain_of(self, attribute: str, host: str) -> tuple[str | None, bool]:
@@ -139,6 +146,7 @@ class Jar:
     def _trim(self, domain: str, known: dict[tuple[str, str, bool], Cookie], now: float) -> None:
         for key in [key for key, cookie in known.items() if _is_over(cookie, now)]:
             del known[key]
+            self.changed.add(domain)
         while len(known) > MOST_PER_DOMAIN:
             del known[min(known, key=lambda key: (known[key].used, known[key].order))]
         if not known:
@@ -171,6 +179,10 @@ class Jar:
         found.sort(key=lambda cookie: (-len(cookie.path), cookie.order))
         return _join(found, now)
 
+    def domains(self) -> list[str]:
+        """Those that it has cookies for."""
+        return list(self._domains)
+
     def encoded(self, domain: str) -> bytes:
         """A domain's cookies for storage; empty if it has none left."""
         known = self._domains.get(domain)
@@ -187,51 +199,6 @@ class Jar:
 
     def __repr__(self) -> str:
         return f"<Jar, {len(self)} cookies of {len(self._domains)} domains>"
-
-
-class Jars:
-    """One jar per session name; "" is the crawl's own."""
-
-    def __init__(self, suffixes: SuffixList) -> None:
-        self._suffixes = suffixes
-        self._jars: dict[str, Jar] = {}
-
-    def header(self, session: str, url: str, now: float) -> str:
-        """The Cookie header that this session sends to the URL, "" for none."""
-        jar = self._jars.get(session)
-        return jar.header(url, now) if jar is not None else ""
-
-    def store(self, session: str, url: str, headers: Iterable[tuple[bytes, bytes]], now: float) -> None:
-        """Take an answer's cookies into the session's jar."""
-        lines = [value for name, value in headers if len(name) == 10 and name.lower() == b"set-cookie"]
-        if lines:
-            self._jar(session).store(url, lines, now)
-
-    def _jar(self, session: str) -> Jar:
-        jar = self._jars.pop(session, None) or Jar(self._suffixes)
-        self._jars[session] = jar  # most recently used last
-        if len(self._jars) > MOST_JARS:
-            del self._jars[next(iter(self._jars))]
-        return jar
-
-    def take_changes(self) -> dict[str, bytes]:
-        """What has changed since the last call, for the job's storage: key → cookies, empty bytes to forget the key."""
-        changes: dict[str, bytes] = {}
-        for session, jar in self._jars.items():
-            for domain in jar.changed:
-                changes[f"{domain} {session}"] = jar.encoded(domain)
-            jar.changed.clear()
-        return changes
-
-    def restore(self, stored: Mapping[str, bytes]) -> None:
-        """Take back what `take_changes` gave in an earlier run of the job. Raises msgspec.DecodeError for damage."""
-        for key, data in stored.items():
-            domain, _, session = key.partition(" ")
-            if data:
-                self._jar(session).restore(domain, data)
-
-    def __repr__(self) -> str:
-        return f"<Jars {self._jars}>"
 
 
 def _parse(line: bytes) -> tuple[str, str, dict[str, str]] | None:

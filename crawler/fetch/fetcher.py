@@ -7,11 +7,9 @@ frontier and the scheduler do that, so every request is counted and polite.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,18 +22,18 @@ from crawler.fetch.accept import Accept
 from crawler.fetch.body import BodyReader, Headers
 from crawler.fetch.cache import Answer, Cache, key_of
 from crawler.fetch.connector import Exchange
-from crawler.fetch.cookies import Jars, SuffixList
+from crawler.fetch.cookies import SuffixList
 from crawler.fetch.deadlines import Deadline, Limits, Watch
 from crawler.fetch.guard import Guard
 from crawler.fetch.headers import SET_COOKIE, authorizations, own_headers, split_credentials, standing_headers
+from crawler.fetch.jars import Jars
 from crawler.fetch.proxies import Proxies, is_proxy, without_password
 from crawler.fetch.session import Reply, Session, tls_context
-from crawler.fetch.spool import clear
+from crawler.fetch.spool import SpoolFolder, in_thread, put
 from crawler.fetch.translate import FetchFailed, failure_of
 from crawler.spider.travel import PLAIN, Details, Failure, Page, Redirect, Spool, Ticket, decode_details
 
 Result = Page | Redirect | Failure
-T = TypeVar("T")
 
 
 class FetchStatistics(msgspec.Struct, frozen=True):
@@ -63,7 +61,7 @@ class Fetcher:
     """Fetches; see `fetch`. `open` and `close` belong inside the running loop.
 
     contact: who runs the crawl, for the User-Agent. allowed_private: whether a host key was named by a start URL.
-    statuses: what the spider handles itself on every request, redirects among them. spool: folder for large bodies,
+    statuses: what the spider handles itself on every request, redirects among them. spool: where large bodies go,
     None to keep them in memory. cache: folder for `fetch.cache`.
     Raises ConfigError for settings that cannot work.
     """
@@ -77,7 +75,7 @@ class Fetcher:
         clock: Clock,
         bus: Bus,
         statuses: Collection[int] = (),
-        spool: Path | None = None,
+        spool: SpoolFolder | None = None,
         cache: Path | None = None,
     ) -> None:
         if config.cache != "off" and cache is None:
@@ -99,8 +97,9 @@ class Fetcher:
         self._accept = Accept(config.accept)
         # What is to be replayed must be kept whole, so the cache takes large bodies from memory.
         self._bodies = BodyReader(config, spool if config.cache == "off" else None)
+        self._spool_above = config.spool_above
         self._insecure = frozenset(host.lower() for host in config.insecure_hosts)
-        self._spool_folder = spool
+        self._spool = spool
         self._cache_folder = cache if config.cache != "off" else None
         self._clock = clock
         self._bus = bus
@@ -116,14 +115,14 @@ class Fetcher:
         Raises ConfigError for a `fetch.ca_file` without certificates, JobError for a folder that cannot be used.
         """
         try:
-            tls = await _in_thread(tls_context, self._config.ca_file)
+            tls = await in_thread(tls_context, self._config.ca_file)
         except OSError as bad:  # ssl.SSLError is one
             raise ConfigError(
                 f"fetch.ca_file = {self._config.ca_file!r}: expected a file of certificates (PEM): {bad}"
             ) from None
-        jars = Jars(await _in_thread(SuffixList)) if self._config.cookies else None
-        if self._spool_folder is not None:
-            await _in_thread(clear, self._spool_folder)
+        jars = Jars(await in_thread(SuffixList)) if self._config.cookies else None
+        if self._spool is not None:
+            await in_thread(self._spool.open)
         cache = None
         if self._cache_folder is not None:
             cache = Cache(self._cache_folder, self._config.cache_size)
@@ -134,20 +133,39 @@ class Fetcher:
     async def close(self) -> None:
         """Close all connections; returns when the last socket is closed. Safe to call twice, or without `open`."""
         opened, self._opened = self._opened, None
-        if opened is None:
-            return
-        opened.watch.close()
         try:
-            await opened.session.close()
+            if opened is not None:
+                opened.watch.close()
+                await opened.session.close()
         finally:
-            await asyncio.to_thread(self._bodies.close)
-            if opened.cache is not None:
+            await in_thread(self._close_files)
+            if opened is not None and opened.cache is not None:
                 await opened.cache.close()
 
-    @property
-    def jars(self) -> Jars | None:
-        """The cookies, for the job's storage; None when they are switched off, or before `open`."""
-        return self._opened.jars if self._opened is not None else None
+    def _close_files(self) -> None:
+        """In a thread."""
+        self._bodies.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def take_cookies(self) -> dict[str, bytes]:
+        """Cookies that have changed since the last call, for the job's storage: see `Jars.take_changes`."""
+        opened = self._opened
+        return opened.jars.take_changes() if opened is not None and opened.jars is not None else {}
+
+    def restore(self, kept: Mapping[str, bytes]) -> None:
+        """Take up the cookies of the job's earlier runs. Raises JobError for damage."""
+        if self._opened is not None and self._opened.jars is not None:
+            self._opened.jars.restore(kept)
+
+    def spool_folder(self) -> Path | None:
+        """Where large bodies stand, between `open` and `close`."""
+        return self._spool.path if self._spool is not None else None
+
+    async def discard(self, page: Page) -> None:
+        """Nobody wants this page's body: remove its file, if it has one."""
+        if page.spool is not None:
+            await in_thread(Path(page.spool.path).unlink, True)
 
     async def fetch(self, ticket: Ticket, on_sent: Callable[[], None], most: int | None = None) -> Result:
         """Send the ticket's request once and give what became of it; any final status is a Page.
@@ -187,7 +205,7 @@ class Fetcher:
             return away
         if refused := self._refused(ticket, known.status, known.headers):
             return Failure("content-type", refused, status=known.status)
-        return Page(ticket.url, known.status, known.headers, known.body, 0.0, ("cached",), details.hops)
+        return await self._page(ticket.url, known.status, known.headers, known.body, 0.0, ("cached",), details, most)
 
     async def _fetch(
         self,
@@ -289,6 +307,23 @@ class Fetcher:
         if away is not None:
             return away
         flags = ("dataloss",) if lost else ()
+        return await self._page(url, status, headers, body, elapsed, flags, details, most)
+
+    async def _page(
+        self,
+        url: str,
+        status: int,
+        headers: Headers,
+        body: bytes | Spool,
+        elapsed: float,
+        flags: tuple[str, ...],
+        details: Details,
+        most: int | None,
+    ) -> Page:
+        """A page; a large body that had to stay in memory until now, for the cache, goes to a file."""
+        if isinstance(body, bytes) and len(body) > self._spool_above and most is None:
+            folder = self.spool_folder()
+            body = await put(folder, body) if folder is not None else body
         if isinstance(body, Spool):
             return Page(url, status, headers, b"", elapsed, flags, details.hops, body)
         return Page(url, status, headers, body, elapsed, flags, details.hops)
@@ -320,13 +355,3 @@ class Fetcher:
     def __repr__(self) -> str:
         state = "closed" if self._opened is None else f"{len(self._opened.watch)} under way"
         return f"<Fetcher {state}, {self._requests} requests>"
-
-
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Do it beside the loop. A thread cannot be stopped: cancelled, this still waits until its files are shut."""
-    working = asyncio.get_running_loop().run_in_executor(None, partial(work, *arguments))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise

@@ -56,6 +56,13 @@ def follow(
     return Redirect(status, target, carry(status, url, target, details), elapsed)
 
 
+def refresh(url: str, target: str, details: Details, max_redirects: int) -> Redirect | Failure:
+    """Where a page itself sends browsers (a meta refresh): they navigate there with GET, as after a 303."""
+    if len(details.hops) >= max_redirects:
+        return Failure("redirect-loop", f"the next one would be {target[:200]}")
+    return Redirect(303, target, carry(303, url, target, details))
+
+
 def _location(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     """The different values of Location, as text that the URL parser reads as browsers do.
 

@@ -225,6 +225,9 @@ class Frontier(Protocol):
     def last_sent(self, host: str) -> float:
         """When a run that died last asked a host that has no rows (for `self.fetch`); 0.0: it did not."""
 
+    async def kept(self) -> dict[str, bytes]:
+        """What groups of this job have kept by name (`Group.kept`), in earlier runs too. For the start of a run."""
+
     async def lease(self, now: float, n: int) -> list[Lease]:
         """Up to `n` hosts that have rows and no owner, soonest due first: those due by `now`, then those due later."""
 

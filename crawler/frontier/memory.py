@@ -117,6 +117,10 @@ class MemoryFrontier:
     def suspects(self) -> Mapping[int, Deaths]:
         return {}
 
+    async def kept(self) -> dict[str, bytes]:
+        """Nothing outlives the process here."""
+        return {}
+
     async def lease(self, now: float, n: int) -> list[Lease]:
         self._now = max(self._now, now)
         leases: list[Lease] = []

@@ -13,6 +13,7 @@ to 1.8 ms outside the GIL with one new link a page, 12 ms with fifty.
     refused  what never became a row, by reason and host
     taken    requests of a host or of a template, hosts of a domain: what was inserted, counted (`spider/budgets`)
     robots   what a host's robots.txt files say, as politeness has encoded it
+    kept     what else must survive the process, by name: cookies, files on their way to their places
     suspect  tickets that were under way when the process died
     state    the counts, the sinks' positions, the seed cursor, the latest time that any run has told: one row
 
@@ -50,6 +51,7 @@ CREATE TABLE refused (
 ) WITHOUT ROWID;
 CREATE TABLE taken (name BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE robots (host BLOB PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE kept (name BLOB PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE suspect (
     id INTEGER PRIMARY KEY, count INTEGER NOT NULL, alone INTEGER NOT NULL, in_hand INTEGER NOT NULL
 );
@@ -113,6 +115,11 @@ COLUMNS = (
     "robots_hosts",
     "robots_spans",
     "robots",
+    # what else is kept
+    "kept_name_spans",
+    "kept_names",
+    "kept_spans",
+    "kept",
     # the one row
     "tally",
     "positions",
@@ -209,6 +216,12 @@ CREATE TEMP TRIGGER commit_group INSTEAD OF INSERT ON grp BEGIN
         SELECT {_fixed("count_names", NAME_BYTES)}, {_number("counts")} {_each("count_names", NAME_BYTES)};
     INSERT OR REPLACE INTO robots
         SELECT {_fixed("robots_hosts", HOST)}, {_spanned("robots_spans", "robots")} {_each("robots_hosts", HOST)};
+    INSERT OR REPLACE INTO kept
+        SELECT {_spanned("kept_name_spans", "kept_names")}, {_spanned("kept_spans", "kept")}
+        {_each("kept_name_spans", SPAN)};
+    DELETE FROM kept WHERE name IN (
+        SELECT {_spanned("kept_name_spans", "kept_names")} {_each("kept_name_spans", SPAN)}
+    ) AND length(said) = 0;
     UPDATE state SET hosts = hosts + (SELECT count(*) FROM told WHERE what = {NEW}), tally = NEW.tally,
         positions = NEW.positions, cursor = NEW.cursor, finished = NEW.finished, latest = NEW.latest;
 END;
@@ -268,6 +281,7 @@ FROM host WHERE due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM leased WHERE lease
 ORDER BY due LIMIT ?1
 """
 LEASED = f"INSERT INTO leased SELECT substr(?1, i * {HOST} + 1, {HOST}) FROM n WHERE i < length(?1) / {HOST}"
+KEPT = "SELECT name, said FROM kept"
 ENDED = _window("ended", "", "id > ?1 ORDER BY id LIMIT ?2")
 REFUSALS = "SELECT reason, host, url, count FROM refused ORDER BY count DESC, reason, host LIMIT ?"
 WRONG_HOSTS = f"SELECT count(*) FROM host WHERE (due IS NOT NULL) != {_HAS_ROWS}"

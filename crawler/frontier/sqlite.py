@@ -158,6 +158,9 @@ class SqliteFrontier:
     def suspects(self) -> Mapping[int, Deaths]:
         return self._mirror.suspects
 
+    async def kept(self) -> dict[str, bytes]:
+        return await self._ask(lambda: self._opened.kept())
+
     # ---- hosts and tickets -----------------------------------------------------------------------------------
 
     async def lease(self, now: float, n: int) -> list[Lease]:
@@ -262,7 +265,8 @@ class SqliteFrontier:
 
     async def commit(self, group: Group) -> Committed:
         accepted, verdicts = self._mirror.accept(group.finished)
-        return await self._do(Work(ends=accepted, states=group.hosts, robots=group.robots), verdicts)
+        work = Work(ends=accepted, states=group.hosts, robots=group.robots, kept=group.kept)
+        return await self._do(work, verdicts)
 
     async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
         if self._mirror.handed(ticket) is None:

@@ -54,6 +54,7 @@ class Work(msgspec.Struct):
     """Host, row, and the reason it had failed for."""
     states: Mapping[str, bytes] = {}
     robots: Mapping[str, bytes] = {}
+    kept: Mapping[str, bytes] = {}
     released: Sequence[Released] = ()
     cursor: bytes | None = None
     finished: bool = False
@@ -238,7 +239,15 @@ class Store:
             values["robots_hosts"] = b"".join([packing.host_id(host) for host in work.robots])
             values["robots_spans"] = packing.spans(work.robots.values())
             values["robots"] = b"".join(work.robots.values())
-        arrays: list[Sized] = [draft.keys, draft.entering, draft.counts, work.ends, work.released, work.robots]
+        if work.kept:
+            names = [name.encode() for name in work.kept]
+            values["kept_name_spans"] = packing.spans(names)
+            values["kept_names"] = b"".join(names)
+            values["kept_spans"] = packing.spans(work.kept.values())
+            values["kept"] = b"".join(work.kept.values())
+        arrays: list[Sized] = [
+            draft.keys, draft.entering, draft.counts, work.ends, work.released, work.robots, work.kept
+        ]  # fmt: skip
         self._enough_numbers(max(map(len, arrays)))
         self._db.execute(schema.COMMIT, tuple(values.values()))
         # Durable from here on: what follows is memory only.
@@ -289,6 +298,10 @@ class Store:
         """Rows that failed or were dropped, by id."""
         (counted,) = self._db.execute(schema.ENDED, (after, n)).fetchone()
         return [] if counted is None else packing.ended(counted)
+
+    def kept(self) -> dict[str, bytes]:
+        """What groups have kept by name and not forgotten."""
+        return {name.decode(): said for name, said in self._db.execute(schema.KEPT)}
 
     def refusals(self, n: int) -> list[Refused]:
         rows = self._db.execute(schema.REFUSALS, (n,)).fetchall()

@@ -51,38 +51,43 @@ class Inline:
         self.running += 1
         try:
             with counting(job.url) as counters:
-                return await self._run(job, self._work.harvest(job, domains), counters)
+                call = Call(self._work, job)
+                answer = await self._run(call, job, self._work.harvest(job, domains), counters)
+                if answer.trouble is not None:
+                    call.drop_saves()
+                return answer
         finally:
             self.running -= 1
             self._places.release()
 
-    async def _run(self, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
-        call = Call(self._work.callbacks, job)
+    async def _run(self, call: Call, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
         deadline = asyncio.timeout(self._timeout)
         token = _deadline.set(deadline)
         try:
             async with deadline:
-                await self._call(call, harvest)
+                argument = await asyncio.to_thread(_prepared, call)
+                if moved := call.moved(argument):
+                    return answer_of(job, None, counters, moved=moved)
+                await self._call(call, argument, harvest)
         except TimeoutError as late:
             if deadline.expired():
                 return answer_of(job, None, counters, trouble=self._too_late(call, late))
-            return answer_of(job, None, counters, trouble=call.trouble(late, self._work.home))
+            return answer_of(job, None, counters, trouble=call.trouble(late))
         except StopCrawl as stop:
-            return answer_of(job, harvest, counters, stop=stop.why)
+            return answer_of(job, harvest, counters, saves=call.saves, stop=stop.why)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # Nobody cancelled us: the callback awaited something that was, or raised it itself.
-            return answer_of(job, None, counters, trouble=call.trouble(error, self._work.home))
+            return answer_of(job, None, counters, trouble=call.trouble(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
-            return answer_of(job, None, counters, trouble=call.trouble(error, self._work.home))
+            return answer_of(job, None, counters, trouble=call.trouble(error))
         finally:
             _deadline.reset(token)
-        return answer_of(job, harvest, counters)
+        return answer_of(job, harvest, counters, saves=call.saves)
 
-    async def _call(self, call: Call, harvest: Harvest) -> None:
-        argument = await asyncio.to_thread(_prepared, call)
+    async def _call(self, call: Call, argument: Response | FailedRequest, harvest: Harvest) -> None:
         harvest.come_from(argument)
         result = call.begin(argument)
         if not inspect.isasyncgen(result):

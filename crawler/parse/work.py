@@ -16,16 +16,17 @@ from typing import Any
 import msgspec
 
 from crawler.errors import CallbackError, CrawlerError, StopCrawl
-from crawler.spider import blame
+from crawler.spider import blame, saving
 from crawler.spider.base import Spider, counting
 from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.failure import FailedRequest
 from crawler.spider.harvest import Harvest, Limits, StepError, TooMany
 from crawler.spider.item import Encoding, encoder, is_item
+from crawler.spider.refresh import refresh_of
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.steps import steps_of
-from crawler.spider.travel import Answer, Job, Trouble, decode_details
+from crawler.spider.travel import Answer, Job, Save, Trouble, decode_details
 
 AT_A_DESK = "`crawler parse NAME URL -c CALLBACK` runs a callback where it can be debugged"
 MAX_DETAIL = 1000
@@ -39,10 +40,11 @@ class Setup(msgspec.Struct, frozen=True):
     domains: list[str] | None = None
     """The scope at the start of the crawl; None: anywhere. `widen` adds to a copy."""
     limits: Limits = Limits()
-
-    @classmethod
-    def of(cls, spider: Spider, *, encoding: Encoding, domains: Sequence[str] | None, limits: Limits) -> Setup:
-        return cls(encoding, None if domains is None else list(domains), limits)
+    folder: str = ""
+    """Where `response.save` keeps bodies until their pages are committed; "": nothing is committed, they are written at
+    once."""
+    refresh: bool = False
+    """Whether a page that sends browsers on counts as a redirect."""
 
 
 class Work:
@@ -53,6 +55,8 @@ class Work:
         self.home = blame.home_of(type(spider))
         self._domains = None if setup.domains is None else list(setup.domains)
         self._limits = setup.limits
+        self.folder = Path(setup.folder) if setup.folder else None
+        self.refresh = setup.refresh
         self._encode = encoder(setup.encoding)
         self.callbacks = Callbacks(spider)
         steps = steps_of(spider)
@@ -74,10 +78,12 @@ class Work:
         """Call the job's callback, or its errback if it carries a failure, and collect what comes. Raises nothing
         that the callback raised, except KeyboardInterrupt and other exceptions that are not `Exception`s."""
         harvest = self.harvest(job, self._domains)
-        call = Call(self.callbacks, job)
+        call = Call(self, job)
         with counting(job.url) as counters:
             try:
                 argument = call.argument()
+                if moved := call.moved(argument):
+                    return answer_of(job, None, counters, moved=moved)
                 harvest.come_from(argument)
                 result = call.begin(argument)
                 try:
@@ -89,28 +95,41 @@ class Work:
                     if isinstance(result, GeneratorType):
                         result.close()
             except StopCrawl as stop:
-                return answer_of(job, harvest, counters, stop=stop.why)
+                return answer_of(job, harvest, counters, saves=call.saves, stop=stop.why)
             except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
-                return answer_of(job, None, counters, trouble=call.trouble(error, self.home))
-        return answer_of(job, harvest, counters)
+                call.drop_saves()
+                return answer_of(job, None, counters, trouble=call.trouble(error))
+        return answer_of(job, harvest, counters, saves=call.saves)
 
 
 class Call:
     """One call of one callback, and what to say if it goes wrong."""
 
-    def __init__(self, callbacks: Callbacks, job: Job) -> None:
-        self._callbacks = callbacks
+    def __init__(self, work: Work, job: Job) -> None:
+        self._work = work
+        self._callbacks = work.callbacks
         self._job = job
         self._details = decode_details(job.details)
         self._yielded_at = ""
         self.callback: Any = None
         self.result: Any = None
+        self.saves: list[Save] = []
+        """Files that the callback has asked for."""
 
     def argument(self) -> Response | FailedRequest:
         """What the callback is to be called with."""
         if self._job.failure is not None:
             return FailedRequest(self._job, self._job.failure)
-        return response_of(self._job, self._details.hops)
+        response = response_of(self._job, self._details.hops)
+        if self._work.folder is not None:
+            response.stage_saves(self._work.folder, self._job.spool, self.saves)
+        return response
+
+    def moved(self, argument: Response | FailedRequest) -> str:
+        """Where the page sends browsers on to, without a callback being asked; "": nowhere."""
+        if not self._work.refresh or not isinstance(argument, Response) or not 200 <= argument.status < 300:
+            return ""
+        return refresh_of(argument)
 
     def begin(self, argument: Response | FailedRequest) -> Any:
         """Find the callback, or the errback, and call it. Raises BadCallback if there is none that could be called."""
@@ -123,8 +142,9 @@ class Call:
             self.result = self.callback(argument, **kwargs)
         return self.result
 
-    def trouble(self, error: BaseException, home: str) -> Trouble:
+    def trouble(self, error: BaseException) -> Trouble:
         """The exception as a value: its kind, its text, the author's own line."""
+        home = self._work.home
         if isinstance(error, StepError) and error.__cause__ is not None:
             return msgspec.structs.replace(trouble_of(error.__cause__, home), kind="step-error")
         if isinstance(error, CallbackError):
@@ -134,6 +154,11 @@ class Call:
         if isinstance(error, BadCallback):
             return Trouble("callback-error", str(error), error.where)
         return trouble_of(error, home)
+
+    def drop_saves(self) -> None:
+        """The page has failed: nothing of it is kept."""
+        for save in self.saves:
+            saving.drop(save)
 
     def note_place(self) -> None:
         """Remember where the callback stands, while its generator is still suspended there."""
@@ -179,10 +204,12 @@ def answer_of(
     *,
     trouble: Trouble | None = None,
     stop: str | None = None,
+    saves: Sequence[Save] = (),
+    moved: str = "",
 ) -> Answer:
     """The answer to a job; without a harvest it carries nothing but what was counted."""
     if harvest is None:
-        return Answer(job.serial, counters=counters, trouble=trouble, stop=stop)
+        return Answer(job.serial, counters=counters, trouble=trouble, stop=stop, moved=moved)
     return Answer(
         job.serial,
         items=harvest.items,
@@ -192,6 +219,7 @@ def answer_of(
         counters=counters,
         trouble=trouble,
         stop=stop,
+        saves=list(saves),
     )
 
 

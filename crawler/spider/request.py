@@ -30,7 +30,8 @@ class Request:
     callback, errback: methods of the spider, or their names.
     headers, cookies: added to the crawl's own. body: bytes or text; json: any JSON value; form: URL-encoded fields
     (json and form make a POST unless `method` says otherwise). session: the name of a cookie jar of its own.
-    timeout: seconds for the whole fetch, instead of `fetch.total_timeout`. priority: higher is fetched earlier within
+    timeout: seconds for the whole fetch, instead of `fetch.total_timeout`. retries: further attempts after one that may
+    succeed later, instead of `fetch.retries`. priority: higher is fetched earlier within
     its host. dont_filter: fetch it even if it is known. cb_kwargs: further arguments of the callback; plain data.
 
     Raises ValueError for what can never be sent (a relative URL, an unknown method, two bodies at once, a line break
@@ -50,6 +51,7 @@ class Request:
         "method",
         "priority",
         "proxy",
+        "retries",
         "session",
         "timeout",
         "url",
@@ -69,6 +71,7 @@ class Request:
         session: str = "",
         proxy: str = "",
         timeout: float | None = None,
+        retries: int | None = None,
         priority: int = 0,
         dont_filter: bool = False,
         cb_kwargs: Mapping[str, Any] | None = None,
@@ -91,6 +94,9 @@ class Request:
         self.timeout = None if timeout is None else float(_kind("timeout", timeout, (int, float)))
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"Request(timeout={timeout!r}): a number of seconds greater than 0")
+        self.retries = None if retries is None else _kind("retries", retries, int)
+        if self.retries is not None and self.retries < 0:
+            raise ValueError(f"Request(retries={retries!r}): a number of further attempts, 0 for none")
         self.priority = _kind("priority", priority, int)
         self.dont_filter = bool(dont_filter)
         self.cb_kwargs = dict(_kind("cb_kwargs", cb_kwargs, Mapping)) if cb_kwargs else {}
@@ -176,7 +182,7 @@ def normal_request(url: str, callback: str = "parse") -> Request:
     request.cookies = {}
     request.cb_kwargs = {}
     request.body = b""
-    request.timeout = None
+    request.timeout = request.retries = None
     request.priority = 0
     request.dont_filter = False
     request.handle_httpstatus_list = request.hops = ()
@@ -222,6 +228,7 @@ def details_of(request: Request) -> Details:
         session=request.session,
         proxy=request.proxy,
         timeout=request.timeout,
+        retries=request.retries,
         dont_filter=request.dont_filter,
         statuses=request.handle_httpstatus_list,
         kwargs=msgspec.Raw(kwargs),
@@ -260,6 +267,7 @@ def _is_plain(request: Request) -> bool:
         or request.handle_httpstatus_list
         or request.hops
         or request.timeout is not None
+        or request.retries is not None
         or request.method != "GET"
     )
 
@@ -290,6 +298,7 @@ def request_of(url: str, details: bytes, priority: int = 0) -> Request:
     request.session = known.session
     request.proxy = known.proxy
     request.timeout = known.timeout
+    request.retries = known.retries
     request.dont_filter = known.dont_filter
     request.handle_httpstatus_list = known.statuses
     request.cb_kwargs = msgspec.msgpack.decode(known.kwargs)

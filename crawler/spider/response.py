@@ -7,20 +7,23 @@ most callbacks ask for little. It knows no HTTP client: the bytes have been got 
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from crawler.spider import saving
 from crawler.spider import url as urls
 from crawler.spider.content_type import ContentType, of_fields
 from crawler.spider.encoding import UTF_8, decode, encoding_of, has_markup
 from crawler.spider.request import Callback, Request, callback_name, normal_request, request_of
 from crawler.spider.selector import Document, Selector, SelectorList
-from crawler.spider.travel import NO_BYTES
+from crawler.spider.travel import NO_BYTES, Save, Spool
 
 _BASE = re.compile(rb"<[bB][aA][sS][eE][\t\n\f\r /]")
 _BOM = b"\xef\xbb\xbf"
@@ -71,6 +74,7 @@ class Response:
         self._request = request
         self._details = details
         self._priority = priority
+        self._staging: Callable[[Path], None] | None = None
 
     @property
     def request(self) -> Request:
@@ -112,6 +116,21 @@ class Response:
         markup = self.body.removeprefix(_BOM) if self.encoding == UTF_8 else self.text
         kind = "xml" if self._is_xml else "html"
         return Document(markup, text=lambda: self.text, kind=kind).selector
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Keep the body as a file: it appears at `path`, whole, as soon as this page is committed.
+
+        A page that fails, or is parsed again, leaves no half of it; what stands there already is replaced, and folders
+        on the way are made. Outside a crawl, and for what `self.fetch` gave, it is written at once. Raises OSError.
+        """
+        if self._staging is not None:
+            self._staging(Path(path))
+        else:
+            saving.write(self.body, Path(path))
+
+    def stage_saves(self, folder: Path, spool: Spool | None, saves: list[Save]) -> None:
+        """From now on, `save` puts its files into a folder and on this list. For the framework."""
+        self._staging = lambda path: saves.append(saving.stage(self.body, spool, folder, path))
 
     def prepare(self) -> None:
         """Parse the document now, if the page is one. For the framework: on a loop's behalf, in a thread."""
@@ -181,6 +200,15 @@ class Response:
             except urls.BadURL:
                 continue
             yield Request(target, name, **arguments) if arguments else normal_request(target, name)
+
+    def field(self, name: bytes) -> str:
+        """The first header field of this name (in lower case), "" if there is none: without building `headers`."""
+        return next((_field_text(value) for known, value in self._raw_headers if known.lower() == name), "")
+
+    @property
+    def is_html(self) -> bool:
+        """Whether it says that it is HTML, or says nothing."""
+        return self._content_type is None or self._content_type.essence in {"text/html", "application/xhtml+xml"}
 
     @cached_property
     def _content_type(self) -> ContentType | None:

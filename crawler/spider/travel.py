@@ -31,6 +31,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     session: str = ""
     proxy: str = ""
     timeout: float | None = None
+    retries: int | None = None
     dont_filter: bool = False
     statuses: tuple[int, ...] = ()
     kwargs: msgspec.Raw = msgspec.Raw(b"\x80")
@@ -118,6 +119,13 @@ class Spool(msgspec.Struct, frozen=True):
     size: int
 
 
+class Save(msgspec.Struct, frozen=True, array_like=True):
+    """A file that a callback has saved: it stands at `staged`, and belongs at `path` once its page is committed."""
+
+    staged: str
+    path: str
+
+
 class Page(msgspec.Struct):
     """An answer, body read whole and inflated. `headers` as they came, in order."""
 
@@ -132,6 +140,11 @@ class Page(msgspec.Struct):
     hops: tuple[str, ...] = ()
     spool: Spool | None = None
     """Set: the body is there, and `body` is empty."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self.body) if self.spool is None else self.spool.size
 
 
 class Redirect(msgspec.Struct, frozen=True):
@@ -233,6 +246,9 @@ class Finished(msgspec.Struct):
     refused: list[Refused] = msgspec.field(default_factory=list)
     counters: dict[str, float] = msgspec.field(default_factory=dict)
     """What the spider counted while it worked on this page."""
+    saves: list[Save] = msgspec.field(default_factory=list)
+    spool: Spool | None = None
+    """The file that the body was in: nobody needs it any more."""
 
 
 class Group(msgspec.Struct):
@@ -243,6 +259,8 @@ class Group(msgspec.Struct):
     """Host key → the encoded state of its politeness."""
     robots: dict[str, bytes] = msgspec.field(default_factory=dict)
     """Host key → what its robots.txt files say, encoded; for hosts of which they have been read again."""
+    kept: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """What else must survive the process, by name; empty bytes: to be forgotten."""
 
 
 # What crosses to the parse processes and back.
@@ -301,6 +319,9 @@ class Answer(msgspec.Struct, omit_defaults=True):
     trouble: Trouble | None = None
     stop: str | None = None
     """The spider raised StopCrawl."""
+    saves: list[Save] = msgspec.field(default_factory=list)
+    moved: str = ""
+    """The page sends browsers on to this URL: no callback has been called."""
 
 
 def to_plain(value: Any) -> Any:

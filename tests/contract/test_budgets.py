@@ -109,6 +109,22 @@ async def test_counts_outlive_the_process_with_their_rows(build, request):
     assert frontier.statistics().refused == {Drop.HOST_BUDGET: 1}
 
 
+async def test_what_a_group_keeps_by_name_is_there_for_the_next_run_until_it_is_forgotten(build, request):
+    frontier = await begin(build, "a.example/1")
+    assert await frontier.kept() == {}
+    kept = {f"cookies a.example {n}": bytes([n]) * n for n in range(1, 200)} | {"ü ß": b"\0\xff"}
+    await frontier.commit(Group([], kept=kept))
+    (ticket,) = await all_tickets(frontier)
+    forget = {"cookies a.example 7": b"", "never heard of": b""}
+    await frontier.commit(Group([Finished(ticket, Done())], kept=forget | {"cookies a.example 8": b"new"}))
+    await frontier.close()
+    if "memory" in request.node.name:
+        return
+    again = await build()
+    del kept["cookies a.example 7"]
+    assert await again.kept() == kept | {"cookies a.example 8": b"new"}
+
+
 async def test_what_robots_txt_files_say_comes_with_the_lease(build):
     frontier = await begin(build, "a.example/1", "a.example/2", "b.example/1")
     leases = {lease.host: lease for lease in await frontier.lease(NOW, 10)}

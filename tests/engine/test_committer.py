@@ -11,6 +11,7 @@ import msgspec
 from crawler.clock import FakeClock, settle
 from crawler.engine.committer import GROUP, GROUP_LINKS, MAX_LINKS, MAX_WAITING, PART, Committer
 from crawler.engine.pressure import Pressure
+from crawler.engine.saves import Saves
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import OK, Committed
 from crawler.spider.travel import Done, Failed, Finds, Finished, Group, Outcome, Retry, Ticket
@@ -55,6 +56,7 @@ class Rig:
         self.committer = Committer(
             self.frontier,  # type: ignore[arg-type]
             state_of=lambda host: host.encode() if host != "gone.example" else None,
+            saves=Saves(lambda: None),
             on_committed=lambda finished, _: self._note(finished),
             pressure=self.pressure,
             clock=FakeClock(),

@@ -36,6 +36,7 @@ class Rig:
         self.tally = Tally(CrawlConfig())
         self.answers = list(answers)
         self.sent: list[tuple[str, float]] = []
+        self.discarded: list[str] = []
         self.scheduler = Scheduler(
             self.frontier,
             PolitenessConfig(**({"robots": False, "delay": 0.0} | politeness)),
@@ -48,6 +49,9 @@ class Rig:
         self.visits = Visits(self.scheduler, self, FetchConfig(retries=retries), 60.0, self.clock)  # type: ignore[arg-type]
         self.workers = workers
         self.robots: list[Ticket] = []
+
+    async def discard(self, page: Page) -> None:
+        self.discarded.append(page.url)
 
     async def fetch(self, ticket: Ticket, on_sent: Callable[[], None]) -> Any:
         """The fetcher."""
@@ -182,3 +186,4 @@ async def test_one_that_is_cancelled_while_it_is_fetched_troubles_nobody() -> No
         go_on.set()
         assert (await rig.visits.fetch(Request("https://a.example/2"))).status == 200
     assert "0 awaited, 2 made" in repr(rig.visits)
+    assert len(rig.discarded) == 1, "a large body of it would stay in its file for ever"

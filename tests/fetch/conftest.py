@@ -16,6 +16,7 @@ from crawler.clock import SystemClock
 from crawler.config import FetchConfig
 from crawler.events import Bus
 from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.spool import SpoolFolder
 from crawler.spider import url as urls
 from crawler.spider.travel import Details, Ticket, encode_details
 
@@ -120,7 +121,7 @@ async def fetchers() -> AsyncIterator[MakeFetcher]:
             clock=SystemClock(),
             bus=Bus(),
             statuses=statuses,
-            spool=spool,
+            spool=None if spool is None else SpoolFolder(spool),
             cache=cache_folder,
         )
         await fetcher.open()

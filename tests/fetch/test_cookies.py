@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.fetch import cookies
-from crawler.fetch.cookies import Jar, Jars, SuffixList
+from crawler.fetch.cookies import Jar, SuffixList
 
 NOW = 1_700_000_000.0
 SUFFIXES = SuffixList()
@@ -130,41 +130,6 @@ def test_a_broad_crawl_forgets_the_domains_it_left_longest_ago(monkeypatch: pyte
 def test_a_cookie_that_is_too_large_is_ignored() -> None:
     assert jar(b"a=" + b"x" * 4096).header(URL, NOW) == ""
     assert jar(b"a=1; Path=/" + b"x" * 2000).header(URL, NOW) == "a=1"
-
-
-def headers(*lines: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((b"Set-Cookie", line) for line in lines)
-
-
-def test_sessions_do_not_share_cookies() -> None:
-    jars = Jars(SUFFIXES)
-    jars.store("", URL, headers(b"a=crawl"), NOW)
-    jars.store("anna", URL, headers(b"a=anna"), NOW)
-    assert [jars.header(name, URL, NOW) for name in ("", "anna", "bert")] == ["a=crawl", "a=anna", ""]
-
-
-def test_the_number_of_jars_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cookies, "MOST_JARS", 2)
-    jars = Jars(SUFFIXES)
-    for name in ("one", "two", "one", "three"):
-        jars.store(name, URL, headers(b"a=1"), NOW)
-    assert [jars.header(name, URL, NOW) for name in ("one", "two", "three")] == ["a=1", "", "a=1"]
-
-
-def test_what_changed_is_taken_once_and_restored_in_another_run() -> None:
-    jars = Jars(SUFFIXES)
-    jars.store("s", URL, headers(b"a=1; Max-Age=100", b"b=2; Domain=shop.example; Path=/"), NOW)
-    jars.store("", "http://plain.example/", headers(b"c=3"), NOW)
-    changes = jars.take_changes()
-    assert sorted(changes) == ["plain.example ", "shop.example s", "www.shop.example s"]
-    assert jars.take_changes() == {}
-    again = Jars(SUFFIXES)
-    again.restore(changes)
-    assert again.header("s", URL, NOW) == jars.header("s", URL, NOW) == "a=1; b=2"
-    assert again.header("s", URL, NOW + 100) == "b=2"
-    assert again.header("", "http://plain.example/", NOW) == "c=3"
-    again.store("s", URL, headers(b"a=; Max-Age=0"), NOW)
-    assert again.take_changes() == {"www.shop.example s": b""}
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from crawler.errors import JobError
+from crawler.fetch import spool
 from crawler.fetch.budget import SMALL, Budget
-from crawler.fetch.spool import BATCH, Gathering, clear
+from crawler.fetch.spool import BATCH, Gathering, SpoolFolder, put
 from crawler.spider.travel import Spool
 
 PIECE = bytes(range(256)) * 256  # 64 KiB
@@ -69,10 +71,51 @@ async def test_a_folder_that_cannot_be_written_is_the_job_s_fault(tmp_path: Path
             await gathering.add(bytes(BATCH))
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "spool"
-    clear(folder)
-    (folder / "x.body").write_bytes(b"1")
-    (folder / "keep.txt").write_bytes(b"1")
-    clear(folder)
-    assert [path.name for path in folder.iterdir()] == ["keep.txt"]
+def test_what_a_killed_process_left_in_a_job_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    given = tmp_path / "spool"
+    given.mkdir()
+    (given / "x.body").write_bytes(b"1")
+    (given / "keep.txt").write_bytes(b"1")
+    folder = SpoolFolder(given)
+    assert folder.path is None
+    folder.open()
+    assert folder.path == given
+    assert [path.name for path in given.iterdir()] == ["keep.txt"]
+    (given / "y.body").write_bytes(b"1")
+    (given / "keep.txt").unlink()
+    folder.close()
+    assert not given.exists()
+    folder.close()
+
+
+def test_without_a_job_the_folder_is_its_own_and_a_dead_process_s_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(spool, "_YOUNG", -1.0)
+    dead = tmp_path / "crawler-spool-dead"
+    dead.mkdir()
+    (dead / "x.body").write_bytes(b"1")
+    one, two = SpoolFolder(None), SpoolFolder(None)
+    one.open()
+    two.open()
+    assert not dead.exists()
+    assert one.path is not None
+    assert two.path is not None
+    assert {path.name for path in tmp_path.iterdir()} == {one.path.name, two.path.name}
+    one.close()
+    two.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file")
+    with pytest.raises(JobError, match="large bodies cannot be kept in"):
+        SpoolFolder(tmp_path / "spool").open()
+
+
+async def test_a_body_in_memory_becomes_a_spool(tmp_path: Path) -> None:
+    made = await put(tmp_path, PIECE)
+    assert (Path(made.path).read_bytes(), made.size) == (PIECE, len(PIECE))
+    with pytest.raises(JobError, match="gone"):
+        await put(tmp_path / "gone", PIECE)

@@ -44,7 +44,7 @@ class Reader(Spider):
 
 
 web = Web()
-work = Work(Reader(), Setup.of(Reader(), encoding="json", domains=None, limits=Limits()))
+work = Work(Reader(), Setup(encoding="json", domains=None, limits=Limits()))
 
 
 def one(data: bytes) -> None:

@@ -41,6 +41,18 @@ class ScriptedWeb:
     async def close(self) -> None:
         self.events.append("fetcher closed")
 
+    def take_cookies(self) -> dict[str, bytes]:
+        return {}
+
+    def restore(self, kept: Mapping[str, bytes]) -> None:
+        """It has no cookies."""
+
+    def spool_folder(self) -> None:
+        """Its pages are small."""
+
+    async def discard(self, page: Page) -> None:
+        """Nothing of it lies in a file."""
+
     async def fetch(self, ticket: Ticket, on_sent: Callable[[], None]) -> Answer:
         path = ticket.url.removeprefix(HOST)
         answer = self.answers.get(path, page(status=404))
