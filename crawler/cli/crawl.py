@@ -19,7 +19,7 @@ import msgspec
 from rich.console import Console
 
 from crawler import app
-from crawler.cli import loop, options, terminal
+from crawler.cli import descriptors, loop, options, terminal
 from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.output import SummaryFile, check_output
 from crawler.cli.progress import Window
@@ -105,15 +105,16 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
     """Crawl and report; returns the exit code. Raises CrawlerError for what a person must mend."""
     cls = project.spider(name)
     settings = project.settings(cls, asked.overrides)
-    config = settings.config
+    config, narrowed = descriptors.fit(settings.config)
     arguments = spider_arguments(asked.arguments)
     check_output(asked.append, asked.overwrite)
     summary_file = SummaryFile.at(asked.summary, items_on_stdout=STDOUT in (asked.append, asked.overwrite))
     if asked.summary not in {"", STDOUT} and Path(asked.summary) == Path(asked.append or asked.overwrite):
         raise UsageError(f"--summary {asked.summary}: that is the file of the items; name another one")
     app.check(cls, arguments)
-    if not asked.quiet and not config.politeness.contact:
-        terminal.say(out, [Line(NO_CONTACT, "faint")])
+    if not asked.quiet:
+        said = [narrowed, "" if config.politeness.contact else NO_CONTACT]
+        terminal.say(out, [Line(text, "faint") for text in said if text])
     wish = Wish(arguments, asked.append, asked.overwrite, asked.resume, asked.fresh, asked.retry_failed)
     with hold(project, cls, settings, wish) as chosen:
         if not asked.quiet:

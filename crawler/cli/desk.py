@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self, TypeVar, cast
 import msgspec
 
 from crawler import app
+from crawler.cli import descriptors
 from crawler.config import Config
 from crawler.engine.lifecycle import Engine
 from crawler.errors import CrawlerError
@@ -96,6 +97,8 @@ class Desk:
     # ---- the person's thread -----------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        """Raises what the crawl's beginning raises; UsageError if too few files may be open."""
+        descriptors.check_for_one_page()
         self._thread.start()
         try:
             self._ready.result()

@@ -167,6 +167,12 @@ def _ended_by(error: BaseException) -> int:
         case JobError():
             _complain(str(error))
             return JOB
+        case OSError(errno=errno.EMFILE):
+            _complain(f"{error.strerror}: `ulimit -n 1024` raises how many this process may have")
+            return USAGE
+        case CrawlerError():
+            _complain(str(error))
+            return JOB
         case OSError(errno=number) if number in NO_ROOM and not _own_line(error):
             _complain(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
             return JOB

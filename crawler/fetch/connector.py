@@ -7,6 +7,7 @@ aiohttp's connector resolves, connects, and keeps connections alive; this file s
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import ssl
 from collections import deque
@@ -27,11 +28,18 @@ from crawler.fetch.protocol import Protocol
 MOST_IDLE = 256
 """Kept-alive connections that may wait for their host's next turn; a broad crawl would otherwise hold a socket for
 each host of the last minute. The one that has been idle longest goes first."""
+SPARED = 64
+"""Open files that idle connections leave to the rest of a process whose limit is low."""
 KEEP_ALIVE = 60.0
 """Seconds a connection waits: twice the longest politeness delay. Most servers close theirs earlier."""
 DNS_NAMES = 50_000
 """Names kept resolved, some 25 MB when full: a broad crawl comes back to a host within minutes."""
 DNS_SECONDS = 300
+
+
+def most_idle(limit: int) -> int:
+    """How many connections may wait where a process may open so many files; RLIM_INFINITY: any number."""
+    return MOST_IDLE if limit == resource.RLIM_INFINITY else min(MOST_IDLE, max(1, (limit - SPARED) // 4))
 
 
 class Exchange:
@@ -78,6 +86,7 @@ class Connector(TCPConnector):
         self.guard = guard
         self.idle: dict[Protocol, None] = {}
         self.sockets = Sockets()
+        self._most_idle = most_idle(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._factory = self._new_protocol  # type: ignore[assignment]
 
     def _new_protocol(self) -> Protocol:
@@ -107,7 +116,7 @@ class Connector(TCPConnector):
         super()._release(key, protocol, should_close=should_close)
         if protocol.transport is not None and isinstance(protocol, Protocol):
             self.idle[protocol] = None
-            if len(self.idle) > MOST_IDLE:
+            if len(self.idle) > self._most_idle:
                 oldest = next(iter(self.idle))
                 del self.idle[oldest]
                 oldest.close()

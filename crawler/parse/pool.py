@@ -54,6 +54,11 @@ class Statistics(msgspec.Struct, frozen=True):
     recycled: int
 
 
+def size_of(config: ParseConfig) -> int:
+    """How many processes are wanted here."""
+    return config.processes if config.processes is not None else max(1, (os.cpu_count() or 2) - 1)
+
+
 class ParsePool:
     """Runs `def` callbacks in processes; with no reference to the spider (or `processes = 0`) in this one.
 
@@ -70,8 +75,7 @@ class ParsePool:
         self._setup = setup
         self._bus = bus
         self._replay = logs.Replay()
-        wanted = config.processes if config.processes is not None else max(1, (os.cpu_count() or 2) - 1)
-        size = wanted if reference is not None else 0
+        size = size_of(config) if reference is not None else 0
         self._here = None if size else Work(spider, setup)
         hooks = Hooks(self._catch_up, self._feed, self._take_answers, self._take_back, self._bury, self._arrive)
         self._staff = Staff(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from typing import Any
 
@@ -66,6 +67,13 @@ async def test_idle_connections_are_bounded_and_the_oldest_goes(
     assert wire.connections == 5
     await fetcher.fetch(ticket(urls[0]), nothing)
     assert wire.connections == 6
+
+
+@pytest.mark.parametrize(
+    ("limit", "idle"), [(1_000_000, 256), (resource.RLIM_INFINITY, 256), (1024, 240), (256, 48), (64, 1), (3, 1)]
+)
+def test_idle_connections_leave_files_to_the_rest_of_the_process(limit: int, idle: int) -> None:
+    assert connector.most_idle(limit) == idle
 
 
 @pytest.mark.parametrize(
