@@ -56,6 +56,9 @@ class PolitenessConfig(Section, frozen=True):
         _means("seconds between requests to one host; auto follows its response time"),
     ] = "auto"
     max_delay: Annotated[Seconds, _means("the longest delay that auto or Crawl-delay may reach, in seconds")] = 30.0
+    jitter: Annotated[
+        SecondsOrZero, _means("share of the delay that is added to it at most, at random: 0.5 makes 2 s 2 to 3 s")
+    ] = 0.0
     per_host: Annotated[Count, _means("requests under way at once to one host")] = 4
     robots: Annotated[bool, _means("obey robots.txt")] = True
     max_rate: Annotated[Seconds | None, _means("requests per second over all hosts")] = None

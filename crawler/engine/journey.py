@@ -145,9 +145,11 @@ class Journey:
             self._scheduler.abandoned(ticket)
 
     async def _refuse(self, ticket: Ticket, refusal: Outcome) -> None:
-        """It must not be asked for: robots.txt forbids it, or could not be had for too long."""
-        if ticket.id < 0:
+        """It must not be asked for: robots.txt forbids it or could not be had, or the host asks to be left alone."""
+        if ticket.id < 0 and self._visits.expects(ticket):
             self._visits.refused(ticket, refusal)
+        elif ticket.id < 0:
+            await self._read_robots(ticket, Failure(refusal.reason), None)
         elif isinstance(refusal, Failed):
             await self._give_up(ticket, decode_details(ticket.details), Failure(refusal.kind, refusal.detail))
         else:
@@ -168,12 +170,17 @@ class Journey:
             if self._scheduler.robots_moved(ticket, answer.url, MAX_ROBOTS_REDIRECTS):
                 return
             answer = Failure("redirect-loop")
+        await self._read_robots(ticket, answer, wait)
+
+    async def _read_robots(self, ticket: Ticket, answer: Page | Failure, wait: float | None) -> None:
+        """What an answer, or none, to a request for robots.txt means."""
         first = self._scheduler.robots_first(ticket)
         now, before = self._clock.now(), self._scheduler.robots_of(first)
+        elsewhere = ticket.host if ticket.host != first.host else ""
         if isinstance(answer, Page) and len(answer.body) > robots.QUICK:
-            known = await asyncio.to_thread(robots.read, answer, self._token, now, before, wait)
+            known = await asyncio.to_thread(robots.read, answer, self._token, now, before, wait, elsewhere)
         else:
-            known = robots.read(answer, self._token, now, before, wait)
+            known = robots.read(answer, self._token, now, before, wait, elsewhere)
         self._bus.emit(RobotsRead, first.url, known.verdict, known.why, known.expires)
         self._scheduler.robots_fetched(first, known)
 
@@ -226,7 +233,10 @@ class Journey:
 
     async def _take_page(self, ticket: Ticket, details: Details, page: Page) -> None:
         failure = self._unwanted(details, page)
-        self._scheduler.answered(ticket, page.status, page.elapsed, failure.retry_after if failure else None)
+        wait = failure.retry_after if failure else None
+        if failure is None and page.status >= 400:  # the callback may take it; the host wants to be left alone
+            wait = retry.retry_after(page.headers, self._clock.now())
+        self._scheduler.answered(ticket, page.status, page.elapsed, wait)
         self._tally.bytes += page.size
         self._tally.statuses[page.status] += 1
         self._ended(ticket, page.status, failure.kind if failure else "", page.size)

@@ -12,6 +12,10 @@ from crawler.politeness.hosts import HostState, Rules
 from crawler.politeness.robots import Robots
 from crawler.spider.travel import Ticket
 
+Heap = list["Entry"]
+Entry = tuple[float, int, "Lane", Heap]
+"""When it is due, a number that no other entry has, and the heap that it stands on."""
+
 
 class Lane:
     """Mutable; changed only by `Scheduler`, on the loop's thread."""
@@ -59,7 +63,7 @@ class Lane:
         """What is known of the host's robots.txt files, by origin."""
         self.robots_asked = ""
         """The origin whose robots.txt is being fetched; the lane is closed meanwhile."""
-        self.entry: tuple[float, int, Lane] | None = None
+        self.entry: Entry | None = None
         """This lane's live entry on the heap, if it has one."""
 
     def begin_read(self) -> None:

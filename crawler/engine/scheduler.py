@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import random
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,7 +20,7 @@ from aiolimiter import AsyncLimiter
 
 from crawler.clock import Clock
 from crawler.config import PolitenessConfig
-from crawler.engine.lane import Lane
+from crawler.engine.lane import Heap, Lane
 from crawler.engine.lanes import Lanes
 from crawler.engine.pressure import Pressure
 from crawler.engine.quarantine import Quarantine
@@ -31,13 +32,13 @@ from crawler.politeness import hosts, robots
 from crawler.spider import url as urls
 from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
 
-Entry = tuple[float, int, Lane]
 HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
 
 
 PROBATION_SHARE = 10
-"""Hosts that hang get at most one slot in so many: their time-outs must not be what the crawl waits for."""
+"""Of so many requests under way one may be to a host that hangs: their time-outs must not be what the crawl waits for.
+More, if nobody else has anything to ask and half of the slots are left for whoever comes."""
 
 
 class SchedulerStatistics(msgspec.Struct, frozen=True):
@@ -64,21 +65,25 @@ class Scheduler:
         tally: Tally,
         named: Callable[[str], None],
     ) -> None:
-        self.slots = Slots(workers, clock)
+        self.slots = Slots(workers, clock, released=self._look_at_doubted)
         self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=self.slots.most)
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
         self._obey_robots = config.robots
+        self._random = random.Random()
         self._clock = clock
         self._pressure = pressure
         self._tally = tally
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
         self._limiter = AsyncLimiter(1, 1 / config.max_rate) if config.max_rate else None
         self._most_doubtful = max(1, workers // PROBATION_SHARE)
-        # All mutable state beside the lanes: the heap of those that wait for a time, and robots.txt files to be stored.
-        self._heap: list[Entry] = []
-        self._guest_heap: list[Entry] = []
+        self._half = workers // 2
+        # All mutable state beside the lanes: the heap of those that wait for a time, apart for those that somebody
+        # awaits and for those that hang; and robots.txt files to be stored.
+        self._heap: Heap = []
+        self._awaited: Heap = []
+        self._doubted: Heap = []
         self._order = 0
         self._robots_read: dict[str, bytes] = {}
         self._robots_serial = 0
@@ -87,8 +92,6 @@ class Scheduler:
         self._quarantine = Quarantine({})
         self._doubtful: set[int] = set()
         """Tickets under way to hosts on probation."""
-        self._parked: dict[Lane, None] = {}
-        """Lanes on probation whose time has come, and that wait until another one of them has been served."""
         self._changed = asyncio.Event()
         pressure.on_free(self.wake)
 
@@ -99,6 +102,8 @@ class Scheduler:
             if self._limiter is not None:
                 await self._limiter.acquire()
             handed = await self._next()
+            if self._limiter is not None and self._limiter.has_capacity():
+                await self._limiter.acquire()  # long ago this one was let through: the next one's time counts from now
             self.slots.use(handed[0].id)
             self.queue.put_nowait(handed)
 
@@ -118,7 +123,7 @@ class Scheduler:
         lane = self.lanes[ticket.host]
         lane.sending = 0
         now = self._clock.now()
-        lane.state = self.rules.sent(lane.state, now)
+        lane.state = self.rules.sent(lane.state, now, self._random.random())
         self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
         self._arrange(lane)
 
@@ -150,10 +155,7 @@ class Scheduler:
         self.slots.arrived(ticket.id)
         if ticket.id in self._doubtful:
             self._doubtful.discard(ticket.id)
-            if self._parked:
-                parked = next(iter(self._parked))
-                del self._parked[parked]
-                self._arrange(parked)
+            self._look_at_doubted()
         return lane
 
     def robots_fetched(self, ticket: Ticket, known: robots.Robots) -> None:
@@ -163,7 +165,7 @@ class Scheduler:
         lane.robots_asked = ""
         if lane.lease is not None:
             self._robots_read[lane.host] = robots.encode_all(lane.robots)
-        lane.state = self.rules.crawl_delay(lane.state, known.crawl_delay)
+        lane.state = self.rules.crawl_delay(lane.state, max(one.crawl_delay for one in lane.robots.values()))
         self._arrange(lane)
 
     def robots_moved(self, ticket: Ticket, url: str, most: int) -> bool:
@@ -180,7 +182,6 @@ class Scheduler:
         self._moved[hop.id] = first, moves + 1
         lane = self.lanes.for_guest(hop.host)
         lane.hops.append(hop)
-        lane.entry = None  # it may change heaps
         self._arrange(lane)
         return True
 
@@ -205,7 +206,6 @@ class Scheduler:
         """
         lane = self.lanes.for_guest(ticket.host)
         lane.guests.append(ticket)
-        lane.entry = None  # it changes heaps
         self._arrange(lane)
 
     def committed(self, tickets: Sequence[Ticket], due: dict[str, float], unleased: int) -> None:
@@ -235,24 +235,35 @@ class Scheduler:
     async def _next(self) -> HandOut:
         while True:
             now = self._clock.now()
-            lane = self._pop_due(self._guest_heap, now)
+            lane = self._pop_due(self._awaited, now)
             held = self._pressure.held or not self._tally.may_start() or self._quarantine.is_closed(self._tally.open)
             if lane is None and not held:
-                lane = self._pop_due(self._heap, now)
-                if lane is None:
-                    self.lanes.grow()
-                elif lane.state.hangs and len(self._doubtful) >= self._most_doubtful:
-                    self._parked[lane] = None
-                    continue
+                lane = self._pop_host(now)
             if lane is None:
-                await self._wait(None if held else self._heap)
+                await self._wait(held=held)
             elif (taken := self._take(lane, now)) is not None:
                 return taken
 
-    def _pop_due(self, heap: list[Entry], now: float) -> Lane | None:
+    def _pop_host(self, now: float) -> Lane | None:
+        """The host whose turn it is. Those that hang have their share first: the others may leave no turn over."""
+        lane = self._pop_due(self._doubted, now) if len(self._doubtful) < self._most_doubtful else None
+        if lane is None:
+            lane = self._pop_due(self._heap, now)
+        if lane is None:
+            self.lanes.grow()
+            if self.slots.spare > self._half:
+                lane = self._pop_due(self._doubted, now)
+        return lane
+
+    def _look_at_doubted(self) -> None:
+        """There may be room for a host that hangs."""
+        if self._doubted:
+            self._changed.set()
+
+    def _pop_due(self, heap: Heap, now: float) -> Lane | None:
         """The lane whose time came first, off the heap; None if no lane's time has come."""
         while heap:
-            when, _, lane = entry = heap[0]
+            when, _, lane, _ = entry = heap[0]
             if lane.entry is not entry:
                 heapq.heappop(heap)
             elif when <= now:
@@ -263,9 +274,12 @@ class Scheduler:
                 break
         return None
 
-    async def _wait(self, heap: list[Entry] | None) -> None:
+    async def _wait(self, *, held: bool) -> None:
         """Until something changes, or the first lane's time comes."""
-        times = [waiting[0][0] for waiting in (self._guest_heap, heap) if waiting]
+        now = self._clock.now()
+        heaps = (self._awaited,) if held else (self._awaited, self._heap, self._doubted)
+        # A host that hangs and is due has been passed over: what it waits for is room, and that is told.
+        times = [heap[0][0] for heap in heaps if heap and (heap is not self._doubted or heap[0][0] > now)]
         timer = self._clock.call_at(min(times), self._changed.set) if times else None
         self._changed.clear()
         try:
@@ -276,14 +290,22 @@ class Scheduler:
 
     def _take(self, lane: Lane, now: float) -> HandOut | None:
         """The lane's next ticket, marked as under way; None if it has none at hand or may not be asked yet."""
+        closed = _closed(lane.state, now)
         if lane.hops:
             hop = lane.hops.popleft()
-            self._begin(lane, hop)
-            return hop, None
+            if closed is None:
+                self._begin(lane, hop)
+            else:
+                self._arrange(lane)
+            return hop, closed
         if not lane.guests and not lane.window:
             self.lanes.read_first(lane)
             return None
         ticket = lane.guests[0] if lane.guests else lane.window[0]
+        if closed is not None:
+            self._open(lane)
+            self._arrange(lane)
+            return ticket, closed
         if self._obey_robots:
             known = lane.robots.get(urls.origin(ticket.url))
             if known is None or (known.expires <= now and not known.given_up(now)):
@@ -296,7 +318,9 @@ class Scheduler:
                 self._open(lane)
                 self._arrange(lane)
                 given_up = known.verdict == "unreachable"
-                return ticket, Failed(known.failure_kind, "robots.txt") if given_up else Dropped(Drop.ROBOTS)
+                return ticket, Failed(known.failure_kind, f"robots.txt: {known.why}") if given_up else Dropped(
+                    Drop.ROBOTS
+                )
         match self._quarantine.judge(ticket, self._tally.open):
             case "wait":
                 self._arrange(lane)
@@ -342,11 +366,11 @@ class Scheduler:
             if lane.idle:
                 self.lanes.read_first(lane)  # the read gives back a lane that turns out to be empty
             return
-        if lane.entry is not None and lane.entry[0] == when:
+        heap = self._awaited if lane.guests or lane.hops else self._doubted if lane.state.hangs else self._heap
+        if lane.entry is not None and lane.entry[0] == when and lane.entry[3] is heap:
             return
         self._order += 1
-        lane.entry = (when, self._order, lane)
-        heap = self._guest_heap if lane.guests or lane.hops else self._heap
+        lane.entry = (when, self._order, lane, heap)
         heapq.heappush(heap, lane.entry)
         if heap[0] is lane.entry:
             self._changed.set()
@@ -369,3 +393,9 @@ class Scheduler:
 
     def __repr__(self) -> str:
         return f"<Scheduler {len(self.lanes)} lanes, {len(self._heap)} on the heap, {self.queue.qsize()} queued>"
+
+
+def _closed(state: hosts.HostState, now: float) -> Failed | None:
+    """What a request to a host that wants to be left alone for very long has failed of."""
+    left = state.closed_until - now
+    return Failed("retry-after", f"the host asks to be left alone for {left:.0f} s more") if left > 0 else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from crawler.clock import Clock, Timer
 
@@ -20,13 +21,18 @@ LENT_PER_SLOT = 2
 class Slots:
     """`acquire`, then `use` it for a ticket, then `free` it. One timer serves all."""
 
-    def __init__(self, slots: int, clock: Clock) -> None:
+    def __init__(self, slots: int, clock: Clock, released: Callable[[], None] = lambda: None) -> None:
+        """released: told each time that there is one free slot more."""
         self.most = slots * (1 + LENT_PER_SLOT)
         """Requests that can be under way at once, the waiting ones included."""
         self._clock = clock
         self._free = asyncio.Semaphore(slots)
         self._can_lend = slots * LENT_PER_SLOT
-        # All mutable state: who waits for a server since when, in order; whose slot is lent; when we look next.
+        self._released = released
+        # All mutable state: how many are free; who waits for a server since when, in order; whose slot is lent; when we
+        # look next.
+        self.spare = slots
+        """Slots that nobody has."""
         self._since: deque[tuple[float, int]] = deque()
         self._waiting: dict[int, tuple[float, int]] = {}
         self._lent: set[int] = set()
@@ -35,6 +41,7 @@ class Slots:
     async def acquire(self) -> None:
         """Wait for a slot."""
         await self._free.acquire()
+        self.spare -= 1
 
     def use(self, ticket: int) -> None:
         """The slot that was acquired is this ticket's, and it is on its way to its server."""
@@ -54,7 +61,12 @@ class Slots:
             self._lent.discard(ticket)
             self._lend()  # there may be another one to lend
         else:
-            self._free.release()
+            self._release()
+
+    def _release(self) -> None:
+        self.spare += 1
+        self._free.release()
+        self._released()
 
     def _ring(self) -> None:
         self._timer = None
@@ -71,7 +83,7 @@ class Slots:
                 if len(self._lent) >= self._can_lend:
                     return  # looked at again when a lent one comes back
                 self._lent.add(entry[1])
-                self._free.release()
+                self._release()
             self._since.popleft()
         if self._since and self._timer is None:
             self._timer = self._clock.call_at(self._since[0][0] + LONG, self._ring)

@@ -87,9 +87,7 @@ def decide(
     retries: further attempts after the first. method: one that is not idempotent is repeated only if the request never
     left. longest_wait: a Retry-After beyond this many seconds ends it, as the failure `retry-after`.
     """
-    if not FAILURES[failure.kind].retry or attempt >= retries:
-        return GiveUp(failure)
-    if method not in IDEMPOTENT and failure.kind not in NEVER_SENT:
+    if not FAILURES[failure.kind].retry:
         return GiveUp(failure)
     asked = failure.retry_after or 0.0
     if longest_wait is not None and asked > longest_wait:
@@ -102,5 +100,7 @@ def decide(
                 elapsed=failure.elapsed,
             )
         )
+    if attempt >= retries or (method not in IDEMPOTENT and failure.kind not in NEVER_SENT):
+        return GiveUp(failure)
     ceiling = min(LONGEST, BASE * 2.0 ** min(attempt, 16))
     return Again(max(asked, rng.uniform(0.0, ceiling)), failure.kind)

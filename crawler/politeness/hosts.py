@@ -6,7 +6,8 @@ and when, and asks `state.next_at` and `limit(state)`.
 
 The adaptive delay (`politeness.delay = "auto"`) is the host's own smoothed response time: a host that needs 80 ms for
 an answer is asked about once in 80 ms, one that struggles is left alone in proportion. 429, 503, time-outs and resets
-add a back-off that doubles, and that good answers halve again.
+add a back-off that doubles, and that good answers halve again. A Retry-After is obeyed: up to
+`politeness.max_retry_after` the host waits for it; beyond, it is closed, and nothing is asked until then.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class HostState(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True
     """Time-outs in a row: such a host is on probation."""
     named: bool = False
     """A start URL names this very host: its address may be a private one."""
+    closed_until: float = 0.0
+    """The host has asked to be left alone for longer than we wait: until then its requests fail unasked."""
 
 
 NEW = HostState()
@@ -66,6 +69,8 @@ class Rules:
         self._fixed = None if config.delay == "auto" else float(config.delay)
         self._max_delay = config.max_delay
         self._per_host = config.per_host
+        self._jitter = config.jitter
+        self._longest_wait = config.max_retry_after
 
     def delay(self, state: HostState) -> float:
         """Seconds from one send to the next."""
@@ -78,11 +83,15 @@ class Rules:
 
     def resumed(self, state: HostState, last_sent: float) -> HostState:
         """After a process has died: the delay counts from the last request that it sent to this host."""
-        return _with(state, next_at=max(state.next_at, last_sent + self.delay(state))) if last_sent else state
+        longest = self.delay(state) * (1.0 + self._jitter)
+        return _with(state, next_at=max(state.next_at, last_sent + longest)) if last_sent else state
 
-    def sent(self, state: HostState, now: float) -> HostState:
-        """A request has really been written to the socket: the delay counts from here."""
-        return _with(state, next_at=max(state.next_at, now + self.delay(state)))
+    def sent(self, state: HostState, now: float, draw: float = 0.0) -> HostState:
+        """A request has really been written to the socket: the delay counts from here.
+
+        draw: from 0 to 1, evenly; how much of the jitter this gap gets.
+        """
+        return _with(state, next_at=max(state.next_at, now + self.delay(state) * (1.0 + self._jitter * draw)))
 
     def answered(
         self, state: HostState, now: float, elapsed: float, status: int, retry_after: float | None
@@ -91,8 +100,18 @@ class Rules:
         latency = elapsed if state.latency is None else state.latency + SMOOTHING * (elapsed - state.latency)
         if status in TROUBLED_STATUSES:
             backoff = _worse(state.backoff)
-            wait = max(retry_after or 0.0, backoff)
-            return _with(state, latency=latency, backoff=backoff, hangs=0, next_at=max(state.next_at, now + wait))
+            asked = retry_after or 0.0
+            closed_until = state.closed_until
+            if asked > self._longest_wait:
+                closed_until, asked = max(closed_until, now + asked), 0.0
+            return _with(
+                state,
+                latency=latency,
+                backoff=backoff,
+                hangs=0,
+                next_at=max(state.next_at, now + max(asked, backoff)),
+                closed_until=closed_until,
+            )
         return _with(state, latency=latency, backoff=_better(state.backoff), hangs=0)
 
     def failed(self, state: HostState, now: float, kind: str) -> HostState:
@@ -133,6 +152,7 @@ def _with(
     crawl_delay: float | None = None,
     hangs: int | None = None,
     named: bool | None = None,
+    closed_until: float | None = None,
 ) -> HostState:
     return HostState(
         state.next_at if next_at is None else next_at,
@@ -141,4 +161,5 @@ def _with(
         state.crawl_delay if crawl_delay is None else crawl_delay,
         state.hangs if hangs is None else hangs,
         state.named if named is None else named,
+        state.closed_until if closed_until is None else closed_until,
     )

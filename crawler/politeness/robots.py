@@ -143,23 +143,30 @@ def product_token(user_agent: str) -> str:
 
 
 def read(
-    answer: Page | Failure, token: str, now: float, before: Robots | None = None, retry_after: float | None = None
+    answer: Page | Failure,
+    token: str,
+    now: float,
+    before: Robots | None = None,
+    retry_after: float | None = None,
+    elsewhere: str = "",
 ) -> Robots:
     """§2.3.1: 2xx is parsed; 4xx allows everything; 429, 5xx and network errors disallow everything for now.
 
     token: our product token. before: what was known until now: an expired copy holds as long as no new one can be had
-    (§2.4). retry_after: seconds that the server asked to be left alone. Too many redirects, or one that leads nowhere,
-    count as 4xx (§2.3.1.2).
+    (§2.4). retry_after: seconds that the server asked to be left alone. elsewhere: the host that was asked, if the file
+    has moved to another one, whose absence is not the first one's. Too many redirects, or one that leads nowhere, count
+    as 4xx (§2.3.1.2).
     """
+    place = f" at {elsewhere}" if elsewhere else ""
     if isinstance(answer, Failure):
         if answer.kind in {"redirect-loop", "redirect-blocked"}:
             return Robots("allow", now + LIFETIME, answer.kind)
-        return _unreachable(answer.kind, now, before, 0.0)
+        return _unreachable(answer.kind + place, now, before, 0.0)
     if 200 <= answer.status < 300:
         return Robots("rules", now + LIFETIME, rules=parse(answer.body, token))
     if 400 <= answer.status < 500 and answer.status != 429:
-        return Robots("allow", now + LIFETIME, f"status {answer.status}")
-    return _unreachable(f"status {answer.status}", now, before, retry_after or 0.0)
+        return Robots("allow", now + LIFETIME, f"status {answer.status}{place}")
+    return _unreachable(f"status {answer.status}{place}", now, before, retry_after or 0.0)
 
 
 def _unreachable(why: str, now: float, before: Robots | None, retry_after: float) -> Robots:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from support.site import Site, links
 
 import crawler
 from crawler import CrawlResult, Response, Spider
+from crawler.clock import SystemClock
 from crawler.politeness import hosts, robots
 
 RULES = "User-agent: *\nDisallow: /private\n\nUser-agent: crawler\nDisallow: /secret\n"
@@ -214,6 +216,93 @@ async def test_a_file_without_end_is_read_no_further_than_needed(site: Site) -> 
     await crawl(site)
     assert fetched(site) == OURS
     assert sent < 20_000_000, "what had been sent before the connection was closed"
+
+
+async def test_an_unreachable_file_is_waited_for_as_its_server_asks(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(robots, "PATIENCE", 600.0)
+    asked: list[float] = []
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        asked.append(asyncio.get_running_loop().time())
+        if len(asked) == 1:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        return web.Response(text=RULES)
+
+    site.handlers["/robots.txt"] = answer
+    result = await crawl(site)
+    assert (fetched(site), result.failed) == (OURS, [])
+    assert len(asked) == 2, "not asked earlier"
+    assert asked[1] - asked[0] >= 0.98
+
+
+async def test_a_file_that_has_moved_to_a_host_that_is_not_there_is_unreachable(site: Site, other_site: Site) -> None:
+    site.handlers["/robots.txt"] = text("", 301, Location=f"{other_site.url}/rules")
+    await other_site.close()
+    result = await crawl(site, **{"fetch.allow_private": True})
+    assert fetched(site) == set()
+    (page,) = result.failed
+    host = other_site.url.removeprefix("http://")
+    assert (page.kind, page.detail) == ("robots-unreachable", f"robots.txt: refused at {host}")
+
+
+async def test_the_next_run_of_a_job_asks_no_file_again_that_is_a_day_old_at_most(site: Site, tmp_path: Path) -> None:
+    site.handlers["/robots.txt"] = text(RULES)
+    failing = iter([text("", 500)])
+
+    async def public(request: web.Request) -> web.StreamResponse:
+        return await next(failing, text(links("/more", "/secret/2"), **{"Content-Type": "text/html"}))(request)
+
+    site.handlers["/public"] = public
+    site.pages |= {"/": links("/public", "/private", "/secret"), "/private": links(), "/more": links()}
+    settings = {"politeness.delay": 0, "parse.processes": 0, "fetch.retries": 0}
+    first = await crawler.crawl(Walker, root=site.url, settings=settings, job=tmp_path / "job")
+    assert [page.kind for page in first.failed] == ["retry-status"]
+    second = await crawler.crawl(Walker, root=site.url, settings=settings, job=tmp_path / "job", retry_failed=True)
+    assert second.failed == []
+    assert site.seen["/more"] == 1
+    assert second.stats.outcomes["dropped robots"] == 2, "the rules still hold"
+    assert site.seen["/robots.txt"] == 1
+
+
+async def test_unreachable_is_no_answer_to_keep_and_a_retry_asks_again(site: Site, tmp_path: Path) -> None:
+    site.handlers["/robots.txt"] = text("", 503)
+    site.pages["/"] = links()
+    settings = {"politeness.delay": 0, "parse.processes": 0}
+    job = tmp_path / "job"
+    first = await crawler.crawl(Walker, root=site.url, settings=settings, job=job)
+    assert [(page.kind, page.detail) for page in first.failed] == [("robots-unreachable", "robots.txt: status 503")]
+    asked = site.seen["/robots.txt"]
+    site.handlers["/robots.txt"] = text(RULES)
+    second = await crawler.crawl(Walker, root=site.url, settings=settings, job=job, retry_failed=True)
+    assert (second.failed, len(second.items), site.seen["/robots.txt"]) == ([], 1, asked + 1)
+
+
+async def test_an_old_copy_holds_while_no_new_one_can_be_had(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day has passed between two runs, and the server fails now (RFC 9309 §2.4)."""
+    site.handlers["/robots.txt"] = text(RULES)
+    site.handlers["/public"] = text("", 500)
+    site.pages |= {"/": links("/public"), "/private": links()}
+    settings = {"politeness.delay": 0, "parse.processes": 0, "fetch.retries": 0}
+    job = tmp_path / "job"
+    await crawler.crawl(Walker, root=site.url, settings=settings, job=job)
+
+    class TwoDaysLater(SystemClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self._offset += 2 * 86_400.0
+
+    monkeypatch.setattr("crawler.app.SystemClock", TwoDaysLater)
+    site.handlers["/robots.txt"] = text("", 503)
+    site.handlers["/public"] = text(links("/private", "/secret"), **{"Content-Type": "text/html"})
+    result = await crawler.crawl(Walker, root=site.url, settings=settings, job=job, retry_failed=True)
+    assert result.failed == []
+    assert result.stats.outcomes["dropped robots"] == 1
+    assert (site.seen["/private"], site.seen["/secret"]) == (1, 0)
+    assert site.seen["/robots.txt"] >= 2, "it was asked for again"
 
 
 async def test_each_origin_is_asked_once(site: Site, other_site: Site) -> None:

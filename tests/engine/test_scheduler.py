@@ -7,8 +7,10 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from aiolimiter import AsyncLimiter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -318,9 +320,91 @@ async def test_an_unreachable_robots_txt_holds_its_host_and_in_the_end_fails_it(
                 rig.scheduler.done(ticket)
             await rig.clock.advance(30.0)
         assert [(ticket.url, outcome) for ticket, outcome in rig.settled] == [
-            ("https://a.example/1", Failed("robots-unreachable", "robots.txt"))
+            ("https://a.example/1", Failed("robots-unreachable", "robots.txt: status 503"))
         ]
         assert 5 <= asked <= 15
+
+
+async def read_robots(rig: Rig, body: bytes) -> None:
+    """Answer every request for a robots.txt that has been handed out."""
+    for ticket in rig.taken():
+        assert ticket.id < 0
+        rig.scheduler.sent(ticket)
+        rig.scheduler.answered(ticket, 200, 0.0, None)
+        known = read(Page(ticket.url, 200, (), body, 0.0), "crawler", rig.clock.now())
+        rig.scheduler.robots_fetched(ticket, known)
+        rig.scheduler.done(ticket)
+        await settle()
+
+
+async def test_a_crawl_delay_of_one_origin_is_not_undone_by_another_of_the_same_host() -> None:
+    rig = Rig(robots=True)
+    async with rig.running():
+        await rig.add("http://a.example/1", "https://a.example/2", "https://a.example/3")
+        await read_robots(rig, b"User-agent: *\nCrawl-delay: 7")
+        await rig.clock.advance(7.0)
+        (ticket,) = rig.taken()
+        rig.scheduler.sent(ticket)
+        await rig.finish(ticket)
+        await rig.clock.advance(7.0)
+        await read_robots(rig, b"")
+        assert rig.scheduler.lanes["a.example"].robots.keys() == {"http://a.example", "https://a.example"}
+        for page in "23":
+            await rig.clock.advance(6.9)
+            assert rig.taken() == []
+            await rig.clock.advance(0.2)
+            (ticket,) = rig.taken()
+            assert ticket.url[-1] == page
+            rig.scheduler.sent(ticket)
+            await rig.finish(ticket)
+
+
+async def test_a_host_that_is_closed_fails_its_requests_unasked_until_its_time_has_come() -> None:
+    """Retry-After beyond politeness.max_retry_after: nobody waits that long, and nobody asks any earlier."""
+    rig = Rig(max_retry_after=600.0)
+    async with rig.running():
+        await rig.add(*(f"https://a.example/{n}" for n in range(3)))
+        (first,) = rig.taken()
+        rig.scheduler.sent(first)
+        rig.scheduler.answered(first, 503, 0.1, 3600.0)
+        rig.scheduler.done(first)
+        await rig.commit(first, Failed("retry-after"))
+        await rig.clock.advance(1.1)
+        assert rig.taken() == []
+        why = Failed("retry-after", "the host asks to be left alone for 3599 s more")
+        assert [(ticket.url[-1], outcome) for ticket, outcome in rig.settled] == [("1", why), ("2", why)]
+        visit = Ticket(-(10**9), b"", "a.example", "https://a.example/visit")
+        rig.scheduler.visit(visit)
+        await settle()
+        assert rig.taken() == []
+        assert rig.settled[-1][0] == visit
+        await rig.clock.advance(3600.0)
+        await rig.add("https://a.example/4")
+        assert [ticket.url for ticket in rig.taken()] == ["https://a.example/4"]
+
+
+async def test_a_closed_host_is_not_asked_for_anothers_robots_txt_either() -> None:
+    rig = Rig(robots=True, max_retry_after=10.0)
+    async with rig.running():
+        await rig.add("https://closed.example/1")
+        (closing,) = rig.taken()
+        rig.scheduler.sent(closing)
+        rig.scheduler.answered(closing, 503, 0.1, 3600.0)
+        rig.scheduler.robots_fetched(closing, read(Page(closing.url, 404, (), b"", 0.0), "crawler", rig.clock.now()))
+        rig.scheduler.done(closing)
+        await rig.add("https://a.example/1")
+        await rig.clock.advance(2.0)
+        (asked,) = rig.taken()
+        rig.scheduler.sent(asked)
+        rig.scheduler.answered(asked, 301, 0.1, None)
+        rig.scheduler.done(asked)
+        rig.settled.clear()
+        assert rig.scheduler.robots_moved(asked, "https://closed.example/robots.txt", most=5)
+        await settle()
+        assert rig.taken() == []
+        ((hop, outcome),) = rig.settled
+        assert (hop.url, outcome.reason) == ("https://closed.example/robots.txt", "retry-after")
+        assert rig.scheduler.robots_first(hop) == asked
 
 
 async def test_nothing_is_handed_out_under_pressure() -> None:
@@ -392,6 +476,58 @@ async def test_a_slow_host_with_many_requests_costs_a_fast_one_nothing() -> None
         assert done == 29
 
 
+async def hang(rig: Rig, tickets: list[Ticket]) -> None:
+    """Their time-outs have come; they are to be tried again in a second."""
+    for ticket in tickets:
+        rig.scheduler.sent(ticket)
+    for ticket in tickets:
+        rig.scheduler.unanswered(ticket, "first-byte-timeout")
+        rig.scheduler.done(ticket)
+        await rig.commit(ticket, Retry(rig.clock.now() + 1.0, "first-byte-timeout"))
+
+
+async def test_hosts_that_hang_take_what_others_leave_and_a_tenth_if_they_leave_nothing() -> None:
+    rig = Rig(workers=20)
+    async with rig.running():
+        await rig.add(*(f"https://h{n}.example/" for n in range(20)))
+        await hang(rig, rig.taken())
+        await rig.clock.advance(2.0)
+        doubted = rig.taken()
+        assert len(doubted) == 9, "while another one takes its turn, half of the slots are left for whoever comes"
+        await rig.add(*(f"https://f{n}.example/{page}" for n in range(20) for page in range(9)))
+        assert len(rig.taken()) == 11, "all that was left"
+        await hang(rig, doubted)
+        assert Counter(ticket.host[0] for ticket in rig.taken()) == {"f": 7, "h": 2}
+
+
+async def test_a_host_that_hangs_and_has_nothing_to_ask_keeps_no_other_one_waiting() -> None:
+    """Two wait for the one that has the share. What the first of them has is refused by robots.txt: no end follows."""
+    rig = Rig(workers=3, robots=True)
+    async with rig.running():
+        await rig.add(*(f"https://{name}.example/" for name in "abc"))
+        await rig.add("https://a.example/2", "https://b.example/private", "https://c.example/private")
+        for ticket in rig.taken():
+            rig.scheduler.sent(ticket)
+            rig.scheduler.answered(ticket, 200, 0.0, None)
+            rules = Page(ticket.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
+            rig.scheduler.robots_fetched(ticket, read(rules, "crawler", rig.clock.now()))
+            rig.scheduler.done(ticket)
+            await settle()
+        for ticket in sorted(rig.taken(), key=lambda ticket: ticket.host):
+            rig.scheduler.sent(ticket)
+            rig.scheduler.unanswered(ticket, "first-byte-timeout")
+            rig.scheduler.done(ticket)
+            await rig.commit(ticket, Failed("first-byte-timeout"))
+        await rig.clock.advance(10.0)
+        (doubted,) = rig.taken()
+        assert doubted.url == "https://a.example/2"
+        rig.scheduler.sent(doubted)
+        await rig.clock.advance(10.0)
+        await rig.finish(doubted)
+        assert rig.taken() == []
+        assert sorted(ticket.host[0] for ticket, _ in rig.settled) == ["b", "c"]
+
+
 class Web:
     """Answers after a host's own latency; counts what each host saw, by the scheduler's own sends."""
 
@@ -457,3 +593,33 @@ async def test_the_whole_crawls_rate_lets_no_burst_through(rate: float) -> None:
     async with rig.running():
         await rig.add(*(f"https://{n}.example/" for n in range(32)))
         assert len(rig.taken()) == 1, "the bucket holds one request, from the first moment on"
+
+
+async def test_a_crawl_that_had_nothing_to_ask_for_a_while_does_not_make_up_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request that was let through long ago, and then had to wait for its host, is the only one at that moment."""
+    rig = Rig(workers=32, max_rate=1.0)
+    monkeypatch.setattr(AsyncLimiter, "_loop", property(lambda _: Loop(rig.clock)))
+    async with rig.running():
+        await rig.clock.advance(100.0)
+        await rig.add(*(f"https://{n}.example/" for n in range(32)))
+        assert len(rig.taken()) == 1
+        await rig.clock.advance(0.9)
+        assert rig.taken() == []
+        await rig.clock.advance(5.1)
+        assert len(rig.taken()) == 6
+
+
+class Loop:
+    """What the limiter uses of an event loop, on the fake clock."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.time = clock.now
+        self.call_at = clock.call_at
+
+    def create_future(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    def call_soon(self, *call: Any) -> object:
+        return asyncio.get_running_loop().call_soon(*call)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.config import PolitenessConfig
-from crawler.politeness.hosts import MAX_BACKOFF, NEW, HostState, Rules, decode, encode
+from crawler.politeness.hosts import FIRST_BACKOFF, MAX_BACKOFF, NEW, HostState, Rules, decode, encode
 
 NOW = 1_000.0
 
@@ -92,6 +92,24 @@ def test_after_a_death_the_delay_counts_from_the_last_request_that_was_sent() ->
     known = rules(delay=5.0)
     assert known.resumed(NEW, NOW).next_at == NOW + 5.0
     assert known.resumed(NEW, 0.0) == NEW
+    assert rules(delay=5.0, jitter=1.0).resumed(NEW, NOW).next_at == NOW + 10.0, "the longest that it can have been"
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 1.0])
+def test_jitter_makes_a_gap_longer_and_never_shorter(draw: float) -> None:
+    known = rules(delay=4.0, jitter=0.5)
+    assert known.sent(NEW, NOW, draw).next_at == NOW + 4.0 + 2.0 * draw
+    assert rules(delay=4.0).sent(NEW, NOW, draw).next_at == NOW + 4.0, "none unless asked for"
+
+
+@pytest.mark.parametrize("asked", [601.0, 86_400.0, 1e12])
+def test_a_host_that_wants_to_be_left_alone_for_too_long_is_closed_and_not_waited_for(asked: float) -> None:
+    known = rules(delay=0.0, max_retry_after=600.0)
+    state = answered(known, HostState(latency=0.1), status=503, wait=asked)
+    assert (state.closed_until, state.next_at) == (NOW + asked, NOW + FIRST_BACKOFF)
+    again = answered(known, state, status=503, wait=5.0)
+    assert (again.closed_until, again.next_at) == (NOW + asked, NOW + 5.0), "a shorter word later opens nothing"
+    assert decode(encode(again)) == again
 
 
 @given(

@@ -125,6 +125,17 @@ def test_a_host_s_files_are_stored_together_by_origin() -> None:
     assert robots.decode_all(b"") == {}
 
 
+def test_the_absence_of_a_host_that_the_file_has_moved_to_is_not_the_first_hosts_own() -> None:
+    known, now = None, NOW
+    for _ in range(robots.ABSENT_ATTEMPTS):
+        known = robots.read(Failure("dns"), "crawler", now, known, elsewhere="b.example")
+        now = known.expires
+    assert known is not None
+    assert (known.why, known.failure_kind) == ("dns at b.example", "robots-unreachable")
+    assert not known.given_up(now), "it may come back: ten minutes, as for any other reason"
+    assert robots.read(Failure("redirect-loop"), "crawler", NOW, elsewhere="b.example").verdict == "allow"
+
+
 def test_a_file_too_large_to_be_stored_beside_its_host_is_not() -> None:
     body = b"User-agent: *\n" + b"".join(b"Disallow: /%d\n" % n for n in range(20_000))
     assert robots.read(page(200, body), "crawler", NOW).encode() == b""
