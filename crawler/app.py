@@ -120,6 +120,7 @@ def build(
             None if scope.domains is None else list(scope.domains),
             limits,
             folder="" if spools is None else str(spools),
+            sync=config.frontier.durability == "power",
             refresh=config.fetch.meta_refresh,
         )
 

@@ -109,7 +109,7 @@ class Engine:
             named=scope.started_at,
         )
         self._visits = Visits(self._scheduler, fetcher, config.fetch, config.politeness.max_retry_after, clock)
-        self._saves = Saves(fetcher.spool_folder)
+        self._saves = Saves(fetcher.spool_folder, sync=config.frontier.durability == "power")
         self._committer = Committer(
             frontier,
             state_of=self._scheduler.state_of,

@@ -26,9 +26,10 @@ _decode = msgspec.msgpack.Decoder(list[Save]).decode
 class Saves:
     """State: names that the frontier may forget with the next group."""
 
-    def __init__(self, folder: Callable[[], Path | None]) -> None:
-        """folder: where files are staged while the fetcher is open."""
+    def __init__(self, folder: Callable[[], Path | None], *, sync: bool = False) -> None:
+        """folder: where files are staged while the fetcher is open. sync: they survive the plug."""
         self._folder = folder
+        self._sync = sync
         self._placed: list[str] = []
 
     def kept(self, finished: Sequence[Finished]) -> dict[str, bytes]:
@@ -44,14 +45,14 @@ class Saves:
             if one.saves or one.spool is not None
         ]
         if touched:
-            await _in_thread(lambda: _settle(touched))
+            await _in_thread(lambda: _settle(touched, self._sync))
             self._placed += [_name(one) for one, verdict in touched if verdict == OK and _counts(one)]
 
     async def resume(self, kept: Mapping[str, bytes]) -> None:
         """Put in its place what an earlier run had committed, and remove its strays. Raises JobError."""
         names = [name for name in kept if name.startswith(_KEPT)]
         saves = [save for name in names for save in _decode(kept[name])]
-        await _in_thread(lambda: _place_all(saves))
+        await _in_thread(lambda: _place_all(saves, self._sync))
         self._placed += names
         await self.sweep()
 
@@ -74,10 +75,10 @@ def _counts(finished: Finished) -> bool:
     return bool(finished.saves) and isinstance(finished.outcome, Done)
 
 
-def _settle(touched: Sequence[tuple[Finished, str]]) -> None:
+def _settle(touched: Sequence[tuple[Finished, str]], sync: bool) -> None:
     for one, verdict in touched:
         if verdict == OK and _counts(one):
-            _place_all(one.saves)
+            _place_all(one.saves, sync)
         else:
             for save in one.saves:
                 saving.drop(save)
@@ -85,10 +86,10 @@ def _settle(touched: Sequence[tuple[Finished, str]]) -> None:
             Path(one.spool.path).unlink(missing_ok=True)
 
 
-def _place_all(saves: Sequence[Save]) -> None:
+def _place_all(saves: Sequence[Save], sync: bool) -> None:
     for save in saves:
         try:
-            saving.place(save)
+            saving.place(save, sync=sync)
         except OSError as bad:
             raise JobError(
                 f"{save.path} cannot be written ({bad.strerror or bad}): mend that and run the same command again, "

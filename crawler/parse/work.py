@@ -43,6 +43,8 @@ class Setup(msgspec.Struct, frozen=True):
     folder: str = ""
     """Where `response.save` keeps bodies until their pages are committed; "": nothing is committed, they are written at
     once."""
+    sync: bool = False
+    """Whether they must survive the plug."""
     refresh: bool = False
     """Whether a page that sends browsers on counts as a redirect."""
 
@@ -56,6 +58,7 @@ class Work:
         self._domains = None if setup.domains is None else list(setup.domains)
         self._limits = setup.limits
         self.folder = Path(setup.folder) if setup.folder else None
+        self.sync = setup.sync
         self.refresh = setup.refresh
         self._encode = encoder(setup.encoding)
         self.callbacks = Callbacks(spider)
@@ -122,7 +125,7 @@ class Call:
             return FailedRequest(self._job, self._job.failure)
         response = response_of(self._job, self._details.hops)
         if self._work.folder is not None:
-            response.stage_saves(self._work.folder, self._job.spool, self.saves)
+            response.stage_saves(self._work.folder, self._job.spool, self.saves, sync=self._work.sync)
         return response
 
     def moved(self, argument: Response | FailedRequest) -> str:

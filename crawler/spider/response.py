@@ -128,9 +128,9 @@ class Response:
         else:
             saving.write(self.body, Path(path))
 
-    def stage_saves(self, folder: Path, spool: Spool | None, saves: list[Save]) -> None:
+    def stage_saves(self, folder: Path, spool: Spool | None, saves: list[Save], *, sync: bool) -> None:
         """From now on, `save` puts its files into a folder and on this list. For the framework."""
-        self._staging = lambda path: saves.append(saving.stage(self.body, spool, folder, path))
+        self._staging = lambda path: saves.append(saving.stage(self.body, spool, folder, path, sync=sync))
 
     def prepare(self) -> None:
         """Parse the document now, if the page is one. For the framework: on a loop's behalf, in a thread."""

@@ -24,15 +24,24 @@ def new_file(folder: Path, suffix: str) -> BinaryIO:
     return cast("BinaryIO", (folder / f"{secrets.token_hex(8)}{suffix}").open("xb"))
 
 
-def stage(body: bytes, spool: Spool | None, folder: Path, target: Path) -> Save:
-    """Keep a body until its page is committed. Raises OSError, also for a place where no file could stand."""
+def stage(body: bytes, spool: Spool | None, folder: Path, target: Path, *, sync: bool = False) -> Save:
+    """Keep a body until its page is committed. Raises OSError, also for a place where no file could stand.
+
+    sync: when it returns, a power failure no longer loses it.
+    """
     path = prepared(target)
     if spool is not None:
         staged = folder / f"{secrets.token_hex(8)}{SUFFIX}"
         with contextlib.suppress(OSError):  # a file system without links: copied then
             os.link(spool.path, staged)  # a large body has a file already: a second name for it costs nothing
+            if sync:
+                _sync(staged)
+                _sync(folder)
             return Save(str(staged), str(path))
-    return Save(_written(body, folder, SUFFIX), str(path))
+    save = Save(_written(body, folder, SUFFIX, sync=sync), str(path))
+    if sync:
+        _sync(folder)
+    return save
 
 
 def prepared(target: Path) -> Path:
@@ -44,7 +53,7 @@ def prepared(target: Path) -> Path:
     return path
 
 
-def place(save: Save) -> None:
+def place(save: Save, *, sync: bool = False) -> None:
     """Put a staged file in its place, over whatever stands there; nothing, if that has been done. Raises OSError."""
     staged, path = Path(save.staged), Path(save.path)
     if not staged.exists():
@@ -54,9 +63,11 @@ def place(save: Save) -> None:
         staged.replace(path)
     except OSError:  # another file system
         with staged.open("rb") as source:
-            near = _written(source, path.parent, ".part")
+            near = _written(source, path.parent, ".part", sync=sync)
         Path(near).replace(path)
         staged.unlink()
+    if sync:
+        _sync(path.parent)
 
 
 def write(body: bytes, target: Path) -> None:
@@ -71,13 +82,25 @@ def drop(save: Save) -> None:
         Path(save.staged).unlink()
 
 
-def _written(content: bytes | BinaryIO, folder: Path, suffix: str) -> str:
+def _sync(path: Path) -> None:
+    """What stands in the file, or which names stand in the folder, survives the plug."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _written(content: bytes | BinaryIO, folder: Path, suffix: str, *, sync: bool = False) -> str:
     with new_file(folder, suffix) as file:
         try:
             if isinstance(content, bytes):
                 file.write(content)
             else:
                 shutil.copyfileobj(content, file, 1024 * 1024)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise

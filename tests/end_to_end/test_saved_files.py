@@ -139,7 +139,7 @@ async def test_what_was_committed_and_not_yet_in_its_place_is_there_after_a_resu
     into = tmp_path / "into"
     arguments: dict[str, Any] = {"url": files.url, "into": str(into), "settings": SETTINGS, "job": tmp_path / "job"}
 
-    def full(save: Any) -> None:
+    def full(save: Any, *, sync: bool) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -158,7 +158,7 @@ sys.path[:0] = {paths!r}
 import crawler
 from crawler.spider import saving
 from test_saved_files import Files, SETTINGS
-saving.place = lambda save: os.kill(os.getpid(), signal.SIGKILL)
+saving.place = lambda save, sync: os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(crawler.crawl(Files, url={url!r}, into={into!r}, settings=SETTINGS, job={job!r}))
 """
 

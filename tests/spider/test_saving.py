@@ -89,6 +89,20 @@ def test_a_place_where_no_file_can_stand_is_refused_at_once(tmp_path: Path, fold
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("spooled", [False, True])
+def test_what_must_survive_the_plug_is_synced_before_the_commit_and_after_the_move(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, spooled: bool
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    (folder / "x.body").write_bytes(b"body")
+    spool = Spool(str(folder / "x.body"), 4) if spooled else None
+    save = saving.stage(b"body", spool, folder, tmp_path / "a", sync=True)
+    assert synced == [Path(save.staged).stat().st_ino, folder.stat().st_ino]
+    saving.place(save, sync=True)
+    assert synced[2:] == [tmp_path.stat().st_ino]
+
+
 def test_what_is_dropped_is_gone(tmp_path: Path, folder: Path) -> None:
     save = saving.stage(b"body", None, folder, tmp_path / "a")
     saving.drop(save)
