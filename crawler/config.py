@@ -18,7 +18,30 @@ Slots = Annotated[int, Meta(ge=1, le=10_000)]
 CountOrZero = Annotated[int, Meta(ge=0)]
 # What goes into a header must not be able to end it.
 Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z", title="text in one line")]
-HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", title="a token")]  # RFC 9110, section 5.6.2
+FRAMING = (
+    "Connection",
+    "Content-Length",
+    "Expect",
+    "Host",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+)
+"""Headers that say where a message ends and what the connection does (RFC 9110, 7.6.1; RFC 9112, 6): whoever writes the
+message to the socket sets them, and a second opinion makes two messages of one."""
+HEADER = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
+HeaderName = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(?!(?i:User-Agent|{'|'.join(FRAMING)})\Z){HEADER}\Z",
+        title="a header's name; not User-Agent, see fetch.user_agent, nor what follows from the request, such as Host",
+    ),
+]
+PROXY = r"https?://(?:[^/?#@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\s\[\]]+):[0-9]{1,5}/?"
+Proxy = Annotated[str, Meta(pattern=rf"^{PROXY}\Z", title="http://[user:password@]host:port")]
 Agent = Annotated[str, Meta(pattern=r"^[A-Za-z_-][ -~]*\Z", title='a product such as "mybot/1.0"')]
 Place = Annotated[
     str,
@@ -138,7 +161,7 @@ class FetchConfig(Section, frozen=True):
         dict[str, str], _means('"user:password" by host (name, or name:port), sent as Basic authorization')
     ] = {}
     proxies: Annotated[
-        tuple[str, ...], _means("proxies, used in turn: http://user:password@host:port; a session keeps to one")
+        tuple[Proxy, ...], _means("proxies, used in turn: http://user:password@host:port; a session keeps to one")
     ] = ()
     accept: Annotated[
         tuple[str, ...], _means("content types that reach a callback; text/*, *+xml and * are patterns")

@@ -20,6 +20,10 @@ from crawler.errors import ConfigError
 from crawler.settings import Settings, describe, find_project, load, markdown, spider_tables
 
 ROOT = Path(__file__).parents[1]
+A_HEADER = (
+    "each key: a header's name; not User-Agent, see fetch.user_agent, nor what follows from the request, such as Host; "
+    "each value: text in one line"
+)
 BOOKS = "spider Books (spiders/books.py)"
 
 
@@ -306,10 +310,7 @@ def test_whatever_the_layers_say_the_later_one_wins(
         ),
         (
             "[fetch.headers]\nCookie = 'a=b'\nX = 1",
-            (
-                'config.toml, line 1: fetch.headers is {"Cookie": "***", "X": 1}; '
-                "expected a table (each key: a token; each value: text in one line)"
-            ),
+            (f'config.toml, line 1: fetch.headers is {{"Cookie": "***", "X": 1}}; expected a table ({A_HEADER})'),
         ),
         ("spiders = 1", "config.toml, line 1: 'spiders' is no table; write [spiders.NAME.section]"),
         ("[spiders]\nbooks = 1", "config.toml, line 2: 'spiders.books' is no table; write [spiders.NAME.section]"),
@@ -384,10 +385,7 @@ def test_a_spider_without_a_place_is_named_by_its_name() -> None:
         (
             "CRAWLER_FETCH__HEADERS",
             '{"Cookie": "sid=1',
-            (
-                'fetch.headers is "***"; expected a table such as {"name": "value"} '
-                "(each key: a token; each value: text in one line)"
-            ),
+            f'fetch.headers is "***"; expected a table such as {{"name": "value"}} ({A_HEADER})',
         ),
     ],
 )
@@ -596,3 +594,32 @@ def test_the_projects_own_config_shows_the_defaults() -> None:
 def test_the_spiders_that_have_tables_are_told_with_their_first_line(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[spiders.a.crawl]\n[spiders.b.fetch]\n[spiders.a.fetch]\n")
     assert {name: at.rpartition(" ")[2] for name, at in spider_tables(tmp_path).items()} == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "user-agent", "TE", "a b"]
+)
+def test_headers_that_are_not_the_user_s_to_set_are_refused(tmp_path: Path, name: str) -> None:
+    assert f'line 2: fetch.headers is {{"{name}": "x"}}; expected' in mistake(
+        tmp_path, f'[fetch]\nheaders = {{"{name}" = "x"}}'
+    )
+
+
+def test_headers_whose_names_only_begin_like_them_are_taken(tmp_path: Path) -> None:
+    headers = {"Host-Name": "1", "X-Host": "2", "Tea": "3"}
+    assert laid(tmp_path, spider={"fetch.headers": headers}).config.fetch.headers == headers
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://me:secret@a:1", "http://", "http://a", "a:1", "http://a:x", "http://a:1/path"]
+)
+def test_what_is_no_proxy_is_refused_where_it_is_given_without_its_password(tmp_path: Path, proxy: str) -> None:
+    told = mistake(tmp_path, f'[fetch]\nproxies = ["http://ok.example:1", "{proxy}"]')
+    assert "line 2: fetch.proxies is" in told
+    assert told.endswith("expected a list (each: http://[user:password@]host:port)")
+    assert "secret" not in told
+
+
+def test_proxies_of_every_spelling_are_taken(tmp_path: Path) -> None:
+    proxies = ("http://a.example:3128", "https://u:p@a:1/", "http://[::1]:8080", "http://10.0.0.1:65535")
+    assert laid(tmp_path, spider={"fetch.proxies": proxies}).config.fetch.proxies == proxies

@@ -6,13 +6,16 @@ here, both ways. A request that cannot travel is refused when it is built or yie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
+from crawler.config import FRAMING, HEADER, PROXY
 from crawler.errors import CallbackError
+from crawler.redact import show
 from crawler.spider import url as urls
 from crawler.spider.dedup import STANDARD, Dedup
 from crawler.spider.travel import Details, Found, decode_details, encode_details
@@ -20,6 +23,9 @@ from crawler.spider.travel import Details, Found, decode_details, encode_details
 Callback = Callable[..., Any] | str
 _EMPTY_MAP = b"\x80"
 _plain_details: dict[str, bytes] = {}
+_FRAMING = frozenset(name.lower() for name in FRAMING)
+_HEADER = re.compile(HEADER)
+_PROXY = re.compile(PROXY)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -35,7 +41,8 @@ class Request:
     its host. dont_filter: fetch it even if it is known. cb_kwargs: further arguments of the callback; plain data.
 
     Raises ValueError for what can never be sent (a relative URL, an unknown method, two bodies at once, a line break
-    in a header) and TypeError for what is of the wrong kind, so that a mistake shows at the spider's own line.
+    in a header, a header such as Host or Content-Length that follows from the rest, a proxy that is none) and TypeError
+    for what is of the wrong kind, so that a mistake shows at the spider's own line.
     """
 
     __slots__ = (
@@ -81,7 +88,7 @@ class Request:
         self.url = _absolute(url)
         self.callback = callback_name(callback, "callback") or "parse"
         self.errback = callback_name(errback, "errback")
-        self.headers = _texts("headers", headers)
+        self.headers = _headers(headers)
         self.body = _bytes(body)
         if json is not msgspec.UNSET or form is not None:
             self._encode_body(json, form)
@@ -90,7 +97,7 @@ class Request:
             raise ValueError(f"Request(method={method!r}): use one of {', '.join(sorted(_METHODS))}")
         self.cookies = _texts("cookies", cookies)
         self.session = _kind("session", session, str)
-        self.proxy = _kind("proxy", proxy, str)
+        self.proxy = _proxy(proxy)
         self.timeout = None if timeout is None else float(_kind("timeout", timeout, (int, float)))
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"Request(timeout={timeout!r}): a number of seconds greater than 0")
@@ -155,6 +162,23 @@ def _texts(what: str, given: Mapping[str, str] | None) -> dict[str, str]:
         if any(char in name or char in value for char in "\r\n\0"):
             raise ValueError(f"Request({what}=...): a line break or NUL cannot be sent, in {name!r}: {value!r}")
     return texts
+
+
+def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
+    headers = _texts("headers", given)
+    for name in headers:
+        if name.lower() in _FRAMING:
+            raise ValueError(f"Request(headers=...): {name} follows from the request itself and cannot be set")
+        if not _HEADER.fullmatch(name):
+            raise ValueError(f"Request(headers=...): {name!r} is no name of a header")
+    return headers
+
+
+def _proxy(given: str) -> str:
+    """Messages show neither user nor password."""
+    if _kind("proxy", given, str) and not _PROXY.fullmatch(given):
+        raise ValueError(f"Request(proxy={show('proxy', given)}): expected http://[user:password@]host:port")
+    return given
 
 
 def _bytes(body: bytes | str) -> bytes:
@@ -222,11 +246,11 @@ def details_of(request: Request) -> Details:
         callback=request.callback,
         errback=request.errback,
         method=request.method,
-        headers=tuple(request.headers.items()),
+        headers=tuple(_headers(request.headers).items()),
         body=request.body,
         cookies=tuple(request.cookies.items()),
         session=request.session,
-        proxy=request.proxy,
+        proxy=_proxy(request.proxy),
         timeout=request.timeout,
         retries=request.retries,
         dont_filter=request.dont_filter,

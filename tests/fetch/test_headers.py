@@ -17,10 +17,10 @@ def test_standing_headers_name_the_crawler_and_who_runs_it() -> None:
 
 
 def test_the_user_s_headers_win_whatever_their_case() -> None:
-    headers = standing_headers(FetchConfig(headers={"user-agent": "mine", "X-A": "1"}), "me")
-    assert headers["user-agent"] == "mine"
+    headers = standing_headers(FetchConfig(headers={"accept": "mine", "X-A": "1"}), "me")
+    assert headers["accept"] == "mine"
     assert headers["X-A"] == "1"
-    assert "User-Agent" not in headers
+    assert "Accept" not in headers
 
 
 @pytest.mark.parametrize(

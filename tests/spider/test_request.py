@@ -59,11 +59,13 @@ _arguments = st.fixed_dictionaries(
     optional={
         "callback": st.sampled_from(["parse", "parse_item"]),
         "method": st.sampled_from(["GET", "post", "Put", "DELETE"]),
-        "headers": st.dictionaries(_text, _text, max_size=2),
+        "headers": st.dictionaries(
+            st.from_regex(r"X-[!#-'*+.0-9A-Z^_`a-z|~-]{0,8}", fullmatch=True), _text, max_size=2
+        ),
         "body": st.binary(max_size=10) | _text,
         "cookies": st.dictionaries(_text, _text, max_size=2),
         "session": _text,
-        "proxy": _text,
+        "proxy": st.sampled_from(["", "http://p.example:3128", "https://me:secret@[::1]:1/"]),
         "timeout": st.none() | st.floats(0.1, 100) | st.integers(1, 9),
         "priority": st.integers(-5, 5),
         "dont_filter": st.booleans(),
@@ -116,6 +118,16 @@ def test_the_url_is_normalised() -> None:
         ({"headers": [("X", "y")]}, TypeError, "headers"),
         ({"headers": {"X": "a\r\nY: b"}}, ValueError, "line break"),
         ({"headers": {"X\n": "a"}}, ValueError, "line break"),
+        ({"headers": {"host": "b.example"}}, ValueError, "host follows from the request itself and cannot be set"),
+        ({"headers": {"Content-Length": "5"}}, ValueError, "Content-Length follows"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, ValueError, "Transfer-Encoding follows"),
+        ({"headers": {"Connection": "close"}}, ValueError, "Connection follows"),
+        ({"headers": {"X Y": "a"}}, ValueError, "'X Y' is no name of a header"),
+        ({"headers": {"": "a"}}, ValueError, "'' is no name of a header"),
+        ({"proxy": "socks5://u:secret@a:1"}, ValueError, r'proxy="socks5://\*\*\*@a:1"\): expected http://\[user'),
+        ({"proxy": "http://"}, ValueError, "expected http://"),
+        ({"proxy": "http://a"}, ValueError, "expected http://"),
+        ({"proxy": "a:1"}, ValueError, "expected http://"),
         ({"cookies": {"a": 1}}, TypeError, "cookies"),
         ({"cookies": [{"name": "a"}]}, TypeError, "cookies"),
         ({"timeout": "5"}, TypeError, "timeout"),
@@ -213,6 +225,8 @@ def test_dates_and_bytes_in_cb_kwargs_arrive_as_such() -> None:
         ("body", 5),
         ("session", None),
         ("headers", {"X": "\ud800"}),
+        ("headers", {"Host": "b.example"}),
+        ("proxy", "socks5://a:1"),
     ],
 )
 def test_an_attribute_set_to_another_kind_is_refused_before_it_travels(name: str, value: object) -> None:
