@@ -242,6 +242,8 @@ class Scheduler:
             if lane is None:
                 await self._wait(held=held)
             elif (taken := self._take(lane, now)) is not None:
+                if not lane.sending:
+                    self._arrange(lane)
                 return taken
 
     def _pop_host(self, now: float) -> Lane | None:
@@ -335,9 +337,10 @@ class Scheduler:
         return ticket, None
 
     def _begin(self, lane: Lane, ticket: Ticket) -> None:
-        """A request to this host is under way."""
+        """A request to this host is under way. Where no gap is to be kept, the next one need not wait for its sending:
+        several go in one turn of the loop, and everything behind them works on more than one page at a time."""
         lane.fetching += 1
-        lane.sending = ticket.id
+        lane.sending = ticket.id if self.rules.delay(lane.state) else 0
         if lane.state.hangs:
             self._doubtful.add(ticket.id)
 

@@ -108,26 +108,44 @@ async def test_a_ticket_is_handed_out_only_while_a_worker_is_free() -> None:
 
 
 async def test_a_host_is_off_the_heap_until_its_request_has_really_been_sent() -> None:
-    rig = Rig(per_host=4)
+    rig = Rig(per_host=4, delay=1.0)
     async with rig.running():
         await rig.add(*(f"https://a.example/{n}" for n in range(10)))
         (first,) = rig.taken()
         await rig.clock.advance(100.0)
         assert rig.taken() == []
         rig.scheduler.sent(first)
+        await rig.clock.advance(100.0)
+        assert rig.taken() == [], "before first contact one request at a time"
+        await rig.finish(first)
+        handed = rig.taken()
+        await rig.clock.advance(100.0)
+        assert len(handed + rig.taken()) == 1, "the next one only when this one has been sent"
+        for _ in range(4):
+            rig.scheduler.sent(handed[-1])
+            await rig.clock.advance(100.0)
+            handed += rig.taken()
+        assert len(handed) == 4, "never more than per_host"
+
+
+async def test_without_a_delay_a_host_gets_all_it_may_have_at_once() -> None:
+    rig = Rig(per_host=4)
+    async with rig.running():
+        await rig.add(*(f"https://a.example/{n}" for n in range(10)))
+        (first,) = rig.taken()
+        rig.scheduler.sent(first)
         await settle()
         assert rig.taken() == [], "before first contact one request at a time"
         await rig.finish(first)
         handed = rig.taken()
-        assert len(handed) == 1, "the next one only when this one has been sent"
-        for _ in range(3):
-            rig.scheduler.sent(handed[-1])
-            await settle()
-            handed += rig.taken()
-        rig.scheduler.sent(handed[-1])
+        assert len(handed) == 4, "as many as per_host, and no more"
+        rig.scheduler.sent(handed[0])
         await settle()
-        handed += rig.taken()
-        assert len(handed) == 4, "never more than per_host"
+        assert rig.taken() == []
+        rig.scheduler.answered(handed[0], 503, 0.1, None)
+        rig.scheduler.done(handed[0])
+        await settle()
+        assert rig.taken() == [], "it is in trouble: now there is a gap"
 
 
 async def test_the_delay_counts_from_the_send_not_from_the_hand_out() -> None:
@@ -502,7 +520,7 @@ async def test_hosts_that_hang_take_what_others_leave_and_a_tenth_if_they_leave_
 
 async def test_a_host_that_hangs_and_has_nothing_to_ask_keeps_no_other_one_waiting() -> None:
     """Two wait for the one that has the share. What the first of them has is refused by robots.txt: no end follows."""
-    rig = Rig(workers=3, robots=True)
+    rig = Rig(workers=3, robots=True, delay=1.0)
     async with rig.running():
         await rig.add(*(f"https://{name}.example/" for name in "abc"))
         await rig.add("https://a.example/2", "https://b.example/private", "https://c.example/private")
@@ -512,7 +530,7 @@ async def test_a_host_that_hangs_and_has_nothing_to_ask_keeps_no_other_one_waiti
             rules = Page(ticket.url, 200, (), b"User-agent: *\nDisallow: /private", 0.0)
             rig.scheduler.robots_fetched(ticket, read(rules, "crawler", rig.clock.now()))
             rig.scheduler.done(ticket)
-            await settle()
+        await rig.clock.advance(1.0)
         for ticket in sorted(rig.taken(), key=lambda ticket: ticket.host):
             rig.scheduler.sent(ticket)
             rig.scheduler.unanswered(ticket, "first-byte-timeout")
