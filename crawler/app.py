@@ -25,7 +25,7 @@ from crawler.diagnostics.loop import LoopWatch, to_log
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
-from crawler.errors import UsageError
+from crawler.errors import ConfigError, UsageError
 from crawler.events import Bus, Summary, TicketEnded
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.spool import SpoolFolder
@@ -43,11 +43,12 @@ from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.politeness import robots
+from crawler.redact import show
 from crawler.spider import blame, load, module
 from crawler.spider.base import Spider, initial_domains
 from crawler.spider.bounds import Bounds
 from crawler.spider.budgets import Budgets
-from crawler.spider.check import make_spider, unread
+from crawler.spider.check import check_class, make_spider, unread
 from crawler.spider.dedup import Dedup
 from crawler.spider.harvest import Limits
 from crawler.spider.item import Encoding
@@ -231,6 +232,9 @@ async def crawl(
     Raises CrawlerError for what a person must mend; cancelled like any coroutine, it leaves nothing behind but the job.
     """
     module.stop_if_loading()
+    check_class(spider)
+    _check_path("output", output)
+    _check_path("job", job)
     if job is not None:
         return await _crawl_job(
             Path(job), spider, output, settings, arguments, resume=resume, retry_failed=retry_failed
@@ -301,6 +305,10 @@ async def stream(
     when the process died is not delivered again.
     """
     module.stop_if_loading()
+    check_class(spider)
+    _check_path("job", job)
+    if not isinstance(buffer, int) or buffer < 1:
+        raise UsageError(f"buffer={buffer!r}: a stream needs room for a whole number of items, one at least")
     pressure = Pressure()
     sink = StreamSink(buffer, on_full=lambda: pressure.hold("stream"), on_room=lambda: pressure.free("stream"))
     loaded = _layers(spider, settings)
@@ -340,12 +348,20 @@ async def _items(sink: StreamSink, crawling: asyncio.Task[None]) -> AsyncIterato
     await crawling  # raises what ended the crawl, if anything did
 
 
+def _check_path(name: str, given: object) -> None:
+    if given is not None and not (isinstance(given, str | os.PathLike) and os.fspath(given)):
+        raise UsageError(f"{name}={given!r}: expected a path")
+
+
 def configure(spider: type[Spider], settings: Mapping[str, Any] | None) -> Config:
     """The configuration of a crawl that is started from Python: defaults, the spider's settings, then `settings`."""
     return _layers(spider, settings).config
 
 
 def _layers(spider: type[Spider], settings: Mapping[str, Any] | None) -> layers.Settings:
+    for where, given in ((f"{spider.__qualname__}.settings", spider.settings), ("settings=", settings or {})):
+        if not isinstance(given, Mapping):
+            raise ConfigError(f'{where} is {show("", given)}; expected a dict such as {{"politeness.delay": 1}}')
     return layers.load(
         project=None,
         spider_name=spider.name,

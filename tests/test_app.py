@@ -89,6 +89,33 @@ async def test_a_spider_that_could_never_run_is_refused_before_anything_is_begun
     assert not (tmp_path / "job").exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"spider": None}, "a crawl takes a class that inherits from crawler.Spider, not None"),
+        ({"settings": "x"}, 'settings= is "x"; expected a dict such as {"politeness.delay": 1}'),
+        ({"settings": 5}, "settings= is 5; expected a dict"),
+        ({"job": 5}, "job=5: expected a path"),
+        ({"job": ""}, "job='': expected a path"),
+        ({"output": 5}, "output=5: expected a path"),
+        ({"output": b"x.jsonl"}, "output=b'x.jsonl': expected a path"),
+        ({"buffer": 0}, "buffer=0: a stream needs room for a whole number of items"),
+        ({"buffer": "x"}, "buffer='x': a stream needs room"),
+    ],
+)
+async def test_a_call_that_cannot_work_is_refused_with_a_sentence(wrong: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"spider": Walk} | wrong
+    if "buffer" not in wrong:
+        with pytest.raises(UsageError) as refused:
+            await crawler.crawl(**arguments)
+        assert message in str(refused.value)
+    if "output" not in wrong:
+        with pytest.raises(UsageError) as refused:
+            async with crawler.stream(**arguments):
+                pass
+        assert message in str(refused.value)
+
+
 def test_settings_are_the_defaults_the_spider_s_and_the_call_s() -> None:
     config = app.configure(Walk, {"fetch.retries": 5})
     assert (config.fetch.retries, config.politeness.delay, config.crawl.concurrency) == (5, 0, 64)

@@ -23,6 +23,19 @@ HOOKS = {"opened": (), "closed": ("reason",), "process_request": ("request",)}
 """The hooks of a spider, and what each is called with."""
 
 
+def check_class(cls: object) -> None:
+    """Refuse what is no spider's class, as the argument of `crawl`. Raises SpiderError."""
+    if isinstance(cls, Spider):
+        name = type(cls).__qualname__
+        raise SpiderError(f"a crawl takes the spider's class, not an object of it: crawl({name}), not crawl({name}())")
+    if not (isinstance(cls, type) and issubclass(cls, Spider)):
+        raise SpiderError(f"a crawl takes a class that inherits from crawler.Spider, not {repr(cls)[:80]}")
+    if not _own_bases(cls):
+        raise SpiderError(f"{cls.__qualname__} crawls nothing by itself: write a class that inherits from it")
+    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
+        _refuse(cls, f'{cls.__qualname__} needs a name: name = "{cls.__qualname__.lower()}"')
+
+
 def make_spider(cls: type[Spider], arguments: Mapping[str, Any]) -> Spider:
     """The spider with its arguments (`-a`, or keywords of `crawl`), checked as `check_spider` does.
 
@@ -74,8 +87,7 @@ def _own_bases(cls: type[Spider]) -> list[type]:
 def check_spider(spider: Spider) -> None:
     """Refuse a spider that could never crawl, with the sentence its author needs. Raises SpiderError."""
     cls = type(spider)
-    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
-        _refuse(cls, f'{cls.__qualname__} needs a name: name = "{cls.__qualname__.lower()}"')
+    check_class(cls)
     for hook, arguments in HOOKS.items():
         _check_hook(spider, hook, arguments)
     _check_start(spider)

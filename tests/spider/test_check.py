@@ -11,7 +11,7 @@ import pytest
 
 from crawler.errors import SpiderError
 from crawler.spider.base import Spider
-from crawler.spider.check import check_spider, make_spider, unread
+from crawler.spider.check import check_class, check_spider, make_spider, unread
 from crawler.spider.crawl_spider import CrawlSpider, Rule
 from crawler.spider.request import Request
 from crawler.spider.sitemap_spider import SitemapSpider
@@ -238,3 +238,27 @@ def test_what_its_file_never_mentions_is_told() -> None:
     odd = "x" * 11
     assert unread(Searching, ["limit", "depth_wanted", odd]) == [odd]
     assert unread(type("Typed", (Shop,), {"__module__": "nowhere"}), ["limit"]) == []
+
+
+# ---- what is no spider -----------------------------------------------------------------------------------------------
+
+
+class Nameless(Spider):
+    start_urls = ["http://a.example/"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "a crawl takes a class that inherits from crawler.Spider, not None"),
+        ("shop", "a class that inherits from crawler.Spider, not 'shop'"),
+        (dict, "a class that inherits from crawler.Spider, not <class 'dict'>"),
+        (Shop(), r"the spider's class, not an object of it: crawl\(Shop\), not crawl\(Shop\(\)\)"),
+        (Spider, "Spider crawls nothing by itself: write a class that inherits from it"),
+        (CrawlSpider, "CrawlSpider crawls nothing by itself"),
+        (Nameless, r'test_check\.py:\d+: Nameless needs a name: name = "nameless"'),
+    ],
+)
+def test_what_is_no_spider_s_class_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(SpiderError, match=message):
+        check_class(given)
