@@ -11,6 +11,7 @@ no setting by name.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -62,12 +63,16 @@ class _Given(NamedTuple):
 
 
 def find_project(start: Path) -> Path | None:
-    """The nearest folder, from `start` upwards, that holds a `config.toml`; None if there is none."""
+    """The nearest folder, from `start` upwards, that holds a `config.toml`; None if there is none. Raises ConfigError
+    for one that is no file: passed over, it would lend its project another one's settings."""
     start = start.absolute()
     for folder in (start, *start.parents):
         try:
             if (folder / FILE).is_file():
                 return folder
+            if os.path.lexists(folder / FILE):
+                what = "is a folder" if (folder / FILE).is_dir() else "leads nowhere, or is no file"
+                raise ConfigError(f"{folder / FILE} {what}: a project has its settings there; remove it or make it one")
         except OSError:  # a folder that may not be looked into is nobody's project
             continue
     return None

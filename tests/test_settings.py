@@ -68,9 +68,20 @@ def test_the_project_is_the_nearest_folder_upwards_with_a_config(tmp_path: Path)
     assert find_project(deep / "not" / "there.py") == inner
 
 
-def test_a_folder_named_like_the_config_makes_no_project(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").mkdir()
-    assert find_project(tmp_path) is None
+def test_a_config_that_is_no_file_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    config = tmp_path / "inner" / "config.toml"
+    config.mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"inner/config.toml is a folder: a project has its settings there"):
+        find_project(config.parent)
+    config.rmdir()
+    config.symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"inner/config.toml leads nowhere, or is no file"):
+        find_project(config.parent)
+    config.unlink()
+    config.symlink_to(config)
+    with pytest.raises(ConfigError, match=r"inner/config.toml leads nowhere, or is no file"):
+        find_project(config.parent)
 
 
 def test_a_relative_start_is_taken_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,12 +60,12 @@ class Asked(NamedTuple):
 @click.argument("name", metavar="NAME|FILE.py")
 @options.arguments
 @options.overrides
-@click.option("-o", "append", metavar="FILE", default="", help="Append items to FILE; - is standard output.")
-@click.option("-O", "overwrite", metavar="FILE", default="", help="Write items to FILE, emptying it first.")
+@options.append
+@options.overwrite
 @click.option("--resume", is_flag=True, help="Go on although the spider's file has changed.")
 @click.option("--fresh", is_flag=True, help="Begin a new job although there is an unfinished one.")
 @click.option("--retry-failed", is_flag=True, help="Put the failed requests of the newest job back and go on.")
-@click.option("--summary", metavar="FILE.json", default="", help="Write the summary as JSON too.")
+@options.summary
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
 @options.log_level

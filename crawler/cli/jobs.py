@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from crawler.cli.resume import shown
 from crawler.cli.safe import safe
 from crawler.errors import JobError, UsageError
 from crawler.frontier.inspection import Inspection
-from crawler.jobs.job import Job, age, load, name_of, runner, size
+from crawler.jobs.job import ITEMS, Job, age, load, name_of, runner, size
 from crawler.jobs.root import Jobs
 from crawler.output.sinks.choose import open_sink
 
@@ -69,7 +70,8 @@ def list_jobs(ctx: click.Context, name: str, as_json: bool) -> None:
 
 @command.command("rm", short_help="Remove a job's folder.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME/TIME…")
-def remove(names: tuple[str, ...]) -> None:
+@click.option("-y", "--yes", is_flag=True, help="Delete without asking; needed where nobody can be asked.")
+def remove(names: tuple[str, ...], yes: bool) -> None:
     """Delete jobs with all that their folders hold; outputs elsewhere stay. NAME/latest is the newest one.
 
     \b
@@ -79,9 +81,25 @@ def remove(names: tuple[str, ...]) -> None:
     for name in names:
         if "/" not in name:
             raise UsageError(f"'{name}' names no single job: write {name}/TIME, or {name}/latest")
-    for folder in dict.fromkeys(jobs.folder(name) for name in names):
+    folders = list(dict.fromkeys(jobs.folder(name) for name in names))
+    if not yes and not _agreed(folders):
+        click.echo("nothing was deleted", err=True)
+        return
+    for folder in folders:
         jobs.remove(folder)
         click.echo(f"removed {name_of(folder)}")
+
+
+def _agreed(folders: list[Path]) -> bool:
+    """Ask whoever is there. Raises UsageError if nobody is."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("crawler jobs rm deletes for good, and there is nobody to ask here: add --yes")
+    for folder in folders:
+        row = _row(folder)
+        where = "that lie in its folder" if (folder / ITEMS).is_file() else "elsewhere, which stay"
+        text = f"{row['job']}: {row['state']}, {row['pages']:,} pages, {row['items']:,} items {where}"
+        click.echo(safe(text), err=True)
+    return click.confirm(f"Delete {'it' if len(folders) == 1 else f'these {len(folders)} jobs'} for good?", err=True)
 
 
 @command.command("verify", short_help="Check that a job holds together.")

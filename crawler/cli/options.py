@@ -10,6 +10,22 @@ arguments = click.option(
 overrides = click.option(
     "-s", "overrides", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting for this run; may be repeated."
 )
+
+
+def _filename(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """ "" is what an unset variable of a script leaves: nobody means it, and it would go unnoticed."""
+    if value == "":
+        raise click.BadParameter("expected a file's name, and it is empty", ctx=ctx, param=param)
+    return value or ""
+
+
+append = click.option(
+    "-o", "append", metavar="FILE", callback=_filename, help="Append items to FILE; - is standard output."
+)
+overwrite = click.option(
+    "-O", "overwrite", metavar="FILE", callback=_filename, help="Write items to FILE, emptying it first."
+)
+summary = click.option("--summary", metavar="FILE.json", callback=_filename, help="Write the summary as JSON too.")
 log_level = click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),

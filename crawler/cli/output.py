@@ -23,6 +23,8 @@ def check_output(append: str, overwrite: str) -> None:
     """Refuse, before anything is begun, what nothing can be written to. Raises UsageError."""
     if append and overwrite:
         raise UsageError("give either -o FILE (append) or -O FILE (overwrite), not both")
+    if Path(append or overwrite or STDOUT).is_dir():
+        raise OutputError(f"{'-o' if append else '-O'} {append or overwrite}: that is a folder; name a file in it")
     if append or overwrite:
         open_sink(append or overwrite)  # refuses a suffix that nobody knows, and touches nothing yet
 

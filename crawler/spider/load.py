@@ -132,8 +132,10 @@ def _unknown(name: str, found: Sequence[Listed], folders: Sequence[Path]) -> str
     if meant:
         return f"{'; '.join(meant)} (so there is no spider named '{name}')"
     broken = [one.error for one in found if one.error]
-    where = ", ".join(blame.short(str(folder)) for folder in folders) or "no folder"
-    sentence = f"there is no spider named '{name}' in {where}.{near_miss(name, known)}"
+    where = " in " + ", ".join(blame.short(str(folder)) for folder in folders) if folders else ": no folder has any"
+    sentence = f"there is no spider named '{name}'{where}.{near_miss(name, known)}"
+    if not found:
+        sentence += f" `crawler new {name}` writes one; `crawler init` makes a project with an example"
     if broken:
         sentence += f" (could not be loaded: {'; '.join(broken)})"
     return sentence

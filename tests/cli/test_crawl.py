@@ -193,6 +193,36 @@ async def test_an_output_that_cannot_be_written_ends_with_2_before_anything_is_a
     assert not site.seen
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: file.unlink(), "is gone, but this job had written"),
+        (lambda file: file.write_text(""), "somebody has shortened, moved or replaced it"),
+        (lambda file: file.write_text(file.read_text().replace("url", "URL")), "has been changed before byte"),
+    ],
+)
+async def test_an_output_that_was_touched_between_two_runs_ends_with_3_and_says_what_to_do(
+    start, spider, site, project, spoil, said
+):
+    slow = Slow(site)
+    running = await start("crawl", "one", "-O", "items.jsonl")
+    await asyncio.wait_for(slow.asked.wait(), 60)
+    await running.says(f"seen ({site.url}/1)")
+    running.process.send_signal(signal.SIGTERM)
+    await running.says("finishing what is under way")
+    running.process.send_signal(signal.SIGTERM)
+    assert (await running.ended()).code == 143
+    asked = site.seen.total()
+    spoil(project / "items.jsonl")
+    ended = await (await start("crawl", "one")).ended()
+    slow.answer.set()
+    assert ended.code == 3
+    assert re.search(rf"error: \S*/project/items\.jsonl .*{said}", ended.err)
+    assert "start a new job with --fresh" in ended.err
+    assert "Traceback" not in ended.err
+    assert site.seen.total() == asked
+
+
 async def test_a_full_disk_ends_with_3_and_one_sentence(start, spider):
     with Path("/dev/full").open("wb") as full:
         running = await start("crawl", "one", "-o", "-", stdout=full)

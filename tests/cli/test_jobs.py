@@ -144,11 +144,11 @@ def test_control_characters_of_a_name_reach_no_terminal(crawler, jobs):
 def test_rm_removes_the_folders_that_are_named_and_says_so(crawler, jobs, project):
     kept, gone = made(jobs, "20260101T000000Z"), made(jobs, "20260102T000000Z", output=str(project / "out.jsonl"))
     (project / "out.jsonl").write_text("{}\n")
-    ended = crawler("jobs", "rm", gone.name)
+    ended = crawler("jobs", "rm", gone.name, "--yes")
     assert (ended.code, ended.out) == (0, f"removed {gone.name}\n")
     assert (kept.folder.exists(), gone.folder.exists()) == (True, False)
     assert (project / "out.jsonl").exists()
-    assert crawler("jobs", "rm", "books/latest", kept.name).out == f"removed {kept.name}\n"
+    assert crawler("jobs", "rm", "-y", "books/latest", kept.name).out == f"removed {kept.name}\n"
 
 
 def test_rm_takes_one_job_at_a_time_and_nothing_by_accident(crawler, jobs):
@@ -163,7 +163,7 @@ def test_rm_takes_one_job_at_a_time_and_nothing_by_accident(crawler, jobs):
 def test_rm_refuses_a_running_job(crawler, jobs):
     job = made(jobs)
     with job:
-        ended = crawler("jobs", "rm", job.name)
+        ended = crawler("jobs", "rm", job.name, "--yes")
     assert ended.code == 3
     assert "is being run by process" in ended.err
     assert job.folder.exists()
@@ -172,7 +172,37 @@ def test_rm_refuses_a_running_job(crawler, jobs):
 def test_rm_removes_a_damaged_one_too(crawler, jobs):
     job = made(jobs)
     (job.folder / "job.json").write_text("{")
-    assert crawler("jobs", "rm", job.name).code == 0
+    assert crawler("jobs", "rm", job.name, "--yes").code == 0
+
+
+def test_rm_needs_yes_where_nobody_can_be_asked(crawler, jobs):
+    job = made(jobs)
+    ended = crawler("jobs", "rm", job.name)
+    assert ended.code == 2
+    assert ended.err == "error: crawler jobs rm deletes for good, and there is nobody to ask here: add --yes\n"
+    assert job.folder.exists()
+
+
+@pytest.mark.parametrize(("answer", "gone"), [(b"y\n", True), (b"n\n", False), (b"\n", False)])
+async def test_rm_says_what_would_go_and_asks_on_a_terminal(start, jobs, terminal, answer, gone):
+    job = await stored(jobs)
+    running = await start("jobs", "rm", job.name, stdin=terminal.slave, stderr=terminal.slave)
+    await terminal.shows(b"Delete it for good? [y/N]: ")
+    assert f"{job.name}: unfinished, 2 pages, 8 items that lie in its folder" in terminal.drawn.decode()
+    terminal.type(answer)
+    assert (await running.ended()).code == 0
+    assert job.folder.exists() is not gone
+
+
+async def test_leaving_the_question_deletes_nothing(start, jobs, terminal):
+    job = await stored(jobs)
+    options = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave, "terminal": True}
+    running = await start("jobs", "rm", job.name, **options)
+    await terminal.shows(b"Delete it for good? [y/N]: ")
+    terminal.type(b"\x03")
+    assert (await running.ended()).code == 130
+    assert b"Traceback" not in terminal.drawn
+    assert job.folder.exists()
 
 
 # ---- the check -------------------------------------------------------------------------------------------------------

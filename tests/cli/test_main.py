@@ -81,10 +81,22 @@ def test_help_imports_neither_the_engine_nor_the_terminal_library():
         (["crawl", "one", "-O", "items.xml"], "nobody knows how to write '.xml'"),
         (["crawl", "one", "-O", "a.jsonl", "-o", "b.jsonl"], "give either -o FILE (append) or -O FILE (overwrite)"),
         (["crawl", "one", "--summary", "no/where.json"], "there is no folder no"),
+        (["crawl", "one", "--summary", "spiders"], "--summary spiders: that is a folder; name a file in it"),
+        (["crawl", "one", "-O", "spiders"], "-O spiders: that is a folder; name a file in it"),
+        (["crawl", "one", "-o", ""], "Invalid value for '-o': expected a file's name, and it is empty"),
+        (["crawl", "one", "-O", ""], "Invalid value for '-O': expected a file's name, and it is empty"),
+        (["crawl", "one", "--summary", ""], "Invalid value for '--summary': expected a file's name, and it is empty"),
+        (["crawl", "one", "-O", "/proc/items.jsonl"], "/proc/items.jsonl cannot be written: No such file or directory"),
+        (["crawl", "one", "-o", "config.toml/a.jsonl"], "config.toml/a.jsonl cannot be written: File exists"),
+        (["crawl", "one", "-s", "fetch.ca_file=no.pem"], "fetch.ca_file = 'no.pem': expected a file of certificates"),
+        (["crawl", "one", "-s", 'fetch.proxies=["ftp://x"]'], "fetch.proxies: 'ftp://x': expected http://"),
         (["parse", "one", "example.org"], "did you mean https://example.org"),
     ],
 )
-def test_a_mistake_is_one_line_with_what_would_have_been_right_and_exit_code_2(crawler, project, typed, said):
+def test_a_mistake_is_one_line_with_what_would_have_been_right_and_exit_code_2(
+    crawler, project, monkeypatch, typed, said
+):
+    monkeypatch.setenv("CRAWLER_POLITENESS__CONTACT", "me@a.b")
     (project / "spiders" / "one.py").write_text(SPIDER)
     ended = crawler(*typed)
     assert ended.code == 2
@@ -92,7 +104,7 @@ def test_a_mistake_is_one_line_with_what_would_have_been_right_and_exit_code_2(c
     assert ended.err.startswith("error: ")
     assert said in ended.err
     assert ended.err.count("\n") == 1
-    assert not (project / ".crawler").exists()
+    assert list(project.glob(".crawler/*/*")) == []  # no job that was never possible
 
 
 def test_a_syntax_error_in_a_spider_is_named_with_file_and_line(crawler, project):

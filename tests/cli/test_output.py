@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli.output import SummaryFile
+from crawler.cli.output import SummaryFile, check_output
 from crawler.errors import JobError, OutputError, UsageError
 
 
@@ -37,6 +37,15 @@ def test_a_summary_that_could_not_be_written_is_refused_before_the_crawl(tmp_pat
         SummaryFile.at(str(tmp_path), items_on_stdout=False)
     with pytest.raises(OutputError, match="there is no folder"):
         SummaryFile.at(str(tmp_path / "no" / "s.json"), items_on_stdout=False)
+
+
+@pytest.mark.parametrize("option", ["append", "overwrite"])
+def test_a_folder_is_no_file_for_items_whatever_its_suffix(tmp_path, option):
+    folder = tmp_path / "items.jsonl"
+    folder.mkdir()
+    flag = "-o" if option == "append" else "-O"
+    with pytest.raises(OutputError, match=rf"{flag} .*items.jsonl: that is a folder; name a file in it"):
+        check_output(**{"append": "", "overwrite": "", option: str(folder)})
 
 
 def test_a_disk_that_is_full_by_then_is_said_and_nothing_half_written_stays(tmp_path, monkeypatch):

@@ -107,8 +107,8 @@ class FileSink:
     def open(self, position: bytes | None) -> None:
         """Lock the file and make it end at `position`; None: a new job's.
 
-        Raises OutputError if another process writes it, if it cannot be opened, or if it is not the file that the
-        position was taken in.
+        Raises OutputError if another process writes it, or if it cannot be opened; JobError if it is not the file that
+        the position was taken in.
         """
         known = None if position is None else msgspec.msgpack.decode(position, type=_Position)
         self._fd = self._locked(None if known is None else known.length)
@@ -179,9 +179,9 @@ class FileSink:
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(self.path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-        except FileNotFoundError:
-            raise OutputError(self._gone(written or 0)) from None
         except OSError as refused:
+            if written and isinstance(refused, FileNotFoundError):
+                raise JobError(self._gone(written)) from None
             raise OutputError(f"{self.path} cannot be written: {refused.strerror}") from None
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -240,7 +240,7 @@ class FileSink:
 
     def _return_to(self, known: _Position) -> None:
         if wrong := self._differs(self._fd, known):
-            raise OutputError(wrong)
+            raise JobError(wrong)
         self._set_end(known.length)
         self._format.state = known.state
         self._cut(os.fstat(self._fd).st_size)

@@ -120,7 +120,7 @@ def test_a_file_shortened_or_changed_before_the_position_is_refused_and_left_alo
     sink.close()
     spoilt = spoil(path.read_bytes())
     path.write_bytes(spoilt)
-    with pytest.raises(OutputError, match=word):
+    with pytest.raises(JobError, match=word):
         lines(path).open(position)
     assert path.read_bytes() == spoilt
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_gone_is_missed_and_not_made_anew(path):
     position = sink.position()
     sink.close()
     path.unlink()
-    with pytest.raises(OutputError, match=r"is gone, but this job had written 54 bytes to it. Bring it back"):
+    with pytest.raises(JobError, match=r"is gone, but this job had written 54 bytes to it. Bring it back"):
         lines(path).open(position)
     assert not path.exists()
 
