@@ -40,8 +40,8 @@ HeaderName = Annotated[
         title="a header's name; not User-Agent, see fetch.user_agent, nor what follows from the request, such as Host",
     ),
 ]
-PROXY = r"https?://(?:[^/?#@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\s\[\]]+):[0-9]{1,5}/?"
-Proxy = Annotated[str, Meta(pattern=rf"^{PROXY}\Z", title="http://[user:password@]host:port")]
+PROXY = r"(?:https?|socks[45])://(?:[^/?#@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\s\[\]]+):[0-9]{1,5}/?"
+Proxy = Annotated[str, Meta(pattern=rf"^{PROXY}\Z", title="http://[user:password@]host:port, or socks5://")]
 Agent = Annotated[str, Meta(pattern=r"^[A-Za-z_-][ -~]*\Z", title='a product such as "mybot/1.0"')]
 Place = Annotated[
     str,
@@ -161,7 +161,8 @@ class FetchConfig(Section, frozen=True):
         dict[str, str], _means('"user:password" by host (name, or name:port), sent as Basic authorization')
     ] = {}
     proxies: Annotated[
-        tuple[Proxy, ...], _means("proxies, used in turn: http://user:password@host:port; a session keeps to one")
+        tuple[Proxy, ...],
+        _means("proxies, used in turn: http://user:password@host:port, or socks5://; a session keeps to one"),
     ] = ()
     accept: Annotated[
         tuple[str, ...], _means("content types that reach a callback; text/*, *+xml and * are patterns")

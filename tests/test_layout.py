@@ -44,6 +44,7 @@ STOREYS: dict[str, int] = {
 
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("fetch/", "demo/"),
+    "python_socks": ("fetch/socks.py",),
     "selectolax": ("spider/selector.py",),
     "parsel": ("spider/xpath.py",),
     "webencodings": ("spider/encoding.py",),

@@ -16,12 +16,13 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
-from aiohttp import TCPConnector
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.resolver import AsyncResolver
 
+from crawler.fetch import socks
 from crawler.fetch.guard import Guard
 from crawler.fetch.protocol import Protocol
 
@@ -35,6 +36,10 @@ KEEP_ALIVE = 60.0
 DNS_NAMES = 50_000
 """Names kept resolved, some 25 MB when full: a broad crawl comes back to a host within minutes."""
 DNS_SECONDS = 300
+NO_SUCH_NAME_SECONDS = 60.0
+"""How long a name that does not exist is not asked for again: a thousand dead links of one host cost one question."""
+_NO_SUCH_NAME = frozenset({1, 4})
+"""ARES_ENODATA, ARES_ENOTFOUND: the name server's own word. Silence and refusals may pass."""
 
 
 def most_idle(limit: int) -> int:
@@ -45,11 +50,13 @@ def most_idle(limit: int) -> int:
 class Exchange:
     """One request on its way through aiohttp: what the overridden methods below need to know of it."""
 
-    __slots__ = ("host", "on_sent", "proxied", "sent_at")
+    __slots__ = ("host", "on_sent", "proxied", "sent_at", "socks")
 
     def __init__(self, host: str, on_sent: Callable[[], None]) -> None:
         self.host = host
         self.proxied = False
+        self.socks = ""
+        """The SOCKS proxy's URL: the connection goes through it, and the request knows nothing of it."""
         self.on_sent = on_sent
         self.sent_at = 0.0
 
@@ -105,6 +112,28 @@ class Connector(TCPConnector):
         allowed = self.guard.check(exchange.host, [result["host"] for result in found])
         return [result for result in found if result["host"] in allowed]
 
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Any],
+        timeout: ClientTimeout,  # noqa: ASYNC109  the signature is aiohttp's
+    ) -> ResponseHandler:
+        exchange = current.get()
+        if not exchange.socks:
+            return await super()._create_connection(req, traces, timeout)
+        host, port = req.url.raw_host, req.port
+        assert host is not None  # noqa: S101  every URL of ours has one
+        tls = self._get_ssl_context(req)
+        through = self.sockets.adopt(await socks.connect(exchange.socks, host, port or 80))
+        try:
+            _, protocol = await self._loop.create_connection(
+                self._factory, sock=through, ssl=tls, server_hostname=host.rstrip(".") if tls else None
+            )
+        except BaseException:
+            through.close()
+            raise
+        return protocol
+
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
         """Before a kept-alive connection is taken: drop those that have died, or spoken unasked."""
         waiting: deque[tuple[Protocol, float]] | None = self._conns.get(key)  # type: ignore[assignment]
@@ -156,6 +185,13 @@ class Sockets:
         self._open.add(created)
         return created
 
+    def adopt(self, stranger: socket.socket) -> _Socket:
+        """A socket that somebody else has connected, counted from now on."""
+        ours = _Socket(stranger.family, stranger.type, stranger.proto, stranger.detach())
+        ours.owner = self
+        self._open.add(ours)
+        return ours
+
     def closed(self, closed: _Socket) -> None:
         self._open.discard(closed)
         if not self._open and self._waiter is not None and not self._waiter.done():
@@ -178,6 +214,8 @@ class Resolver(AbstractResolver):
 
     def __init__(self) -> None:
         self._inner: AsyncResolver | None = None
+        self._missing: dict[str, tuple[float, str]] = {}
+        """Names that do not exist, the oldest first: until when, and what the name server said."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -189,7 +227,21 @@ class Resolver(AbstractResolver):
         if self._inner is None:
             # tries and seconds of one query; fetch.connect_timeout bounds the whole
             self._inner = AsyncResolver(tries=2, timeout=5.0)
-        return await self._inner.resolve(host, port, family)
+        until, said = self._missing.get(name, (0.0, ""))
+        if until > monotonic():
+            raise OSError(None, said)
+        try:
+            return await self._inner.resolve(host, port, family)
+        except OSError as error:
+            if error.__cause__ is not None and error.__cause__.args[:1] and error.__cause__.args[0] in _NO_SUCH_NAME:
+                self._remember(name, str(error.args[-1]))
+            raise
+
+    def _remember(self, name: str, said: str) -> None:
+        self._missing.pop(name, None)
+        self._missing[name] = monotonic() + NO_SUCH_NAME_SECONDS, said
+        if len(self._missing) > DNS_NAMES:
+            del self._missing[next(iter(self._missing))]
 
     async def close(self) -> None:
         """Give the channel up. pycares destroys it in a thread of its own, within milliseconds."""

@@ -17,7 +17,7 @@ from crawler.clock import Clock
 from crawler.config import FetchConfig
 from crawler.errors import ConfigError
 from crawler.events import Bus
-from crawler.fetch import redirects
+from crawler.fetch import redirects, socks
 from crawler.fetch.accept import Accept
 from crawler.fetch.body import BodyReader, Headers
 from crawler.fetch.cache import Answer, Cache, key_of
@@ -27,7 +27,7 @@ from crawler.fetch.deadlines import Deadline, Limits, Watch
 from crawler.fetch.guard import Guard
 from crawler.fetch.headers import SET_COOKIE, authorizations, own_headers, split_credentials, standing_headers
 from crawler.fetch.jars import Jars
-from crawler.fetch.proxies import Proxies, is_proxy, without_password
+from crawler.fetch.proxies import Proxies, unusable
 from crawler.fetch.session import Reply, Session, tls_context
 from crawler.fetch.spool import SpoolFolder, in_thread, put
 from crawler.fetch.translate import FetchFailed, failure_of
@@ -262,10 +262,12 @@ class Fetcher:
             return await opened.session.send(exchange, "GET", url)
         proxy = self._proxies.choose(details.proxy, details.session)
         if proxy:
-            if not is_proxy(proxy):
-                raise FetchFailed("unsendable", f"{without_password(proxy)!r} is no proxy: http://host:port")
+            if why := unusable(proxy):
+                raise FetchFailed("unsendable", why)
             self._guard.check_name(ticket.host)
             exchange.proxied = True
+            if socks.is_socks(proxy):
+                exchange.socks, proxy = proxy, ""
         url, authorization = split_credentials(url)
         return await opened.session.send(
             exchange,

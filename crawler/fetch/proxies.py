@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from crawler.errors import ConfigError
+from crawler.fetch import socks
 
 
 class Proxies:
-    """A list that is gone through in a circle. Raises ConfigError for what is no http(s) proxy URL."""
+    """A list that is gone through in a circle. Raises ConfigError for what cannot be used as a proxy."""
 
     def __init__(self, proxies: Sequence[str]) -> None:
         for proxy in proxies:
-            if not is_proxy(proxy):
-                raise ConfigError(
-                    f"fetch.proxies: {without_password(proxy)!r}: expected http://[user:password@]host:port"
-                )
+            if why := unusable(proxy):
+                raise ConfigError(f"fetch.proxies: {why}")
         self._proxies = tuple(proxies)
         self._next = 0  # State: whose turn it is. Changed in choose.
 
@@ -38,13 +37,19 @@ class Proxies:
         return f"<Proxies {', '.join(map(without_password, self._proxies)) or 'none'}>"
 
 
-def is_proxy(url: str) -> bool:
-    """Whether it can be used as a proxy: http or https, with a host."""
+def unusable(url: str) -> str:
+    """Why this cannot be a proxy, its password left out; "" if it can: http, https or SOCKS, with host and port."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None
+        known = parts.scheme in {"http", "https"} or socks.is_socks(url)
+        good = known and bool(parts.hostname) and parts.port is not None
     except ValueError:
-        return False
+        good = False
+    if not good:
+        return f"{without_password(url)!r} is no proxy: expected http://[user:password@]host:port, or socks5://"
+    if socks.is_socks(url) and not socks.is_installed():
+        return f"{without_password(url)!r}: {socks.INSTALL}"
+    return ""
 
 
 def without_password(url: str) -> str:

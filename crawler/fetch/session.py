@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import ClientRequest, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.hdrs import HOST
 from multidict import CIMultiDict
@@ -45,6 +46,13 @@ class _Request(ClientRequest):
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
         """There is nothing to add: Accept, Accept-Encoding and User-Agent stand in every request of ours."""
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """Connections through a SOCKS proxy are kept apart by proxy, as aiohttp keeps those through others."""
+        key = super().connection_key
+        through = current.get().socks
+        return key._replace(proxy=URL(through)) if through else key
 
     async def send(self, conn: Connection) -> ClientResponse:
         reply = await super().send(conn)

@@ -32,7 +32,7 @@ from crawler.spider.budgets import NAME_BYTES
 from crawler.spider.url import KEY_BYTES
 
 APPLICATION_ID = 0x43524C52
-VERSION = 3
+VERSION = 4
 """Of these tables and of what stands in their cells: raised with every change to either. A store of another version is
 refused with a sentence; no released version has written an older one, so there is nothing to migrate from yet."""
 
@@ -236,19 +236,19 @@ def _told(what: int) -> str:
 TOLD = f"SELECT {_told(NEW)}, {_told(WOKE)}, {_told(EMPTIED)}"
 
 MORE_NUMBERS = """
-INSERT INTO n WITH RECURSIVE c (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM c WHERE i + 1 < ?2) SELECT i FROM c
+INSERT INTO n WITH RECURSIVE c (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM c WHERE i + 1 < ?) SELECT i FROM c
 """
 
-KEYS = "SELECT CAST(group_concat(key, '') AS BLOB) FROM (SELECT key FROM seen WHERE key > ?1 ORDER BY key LIMIT ?2)"
+KEYS = "SELECT CAST(group_concat(key, '') AS BLOB) FROM (SELECT key FROM seen WHERE key > ? ORDER BY key LIMIT ?)"
 MISSING = f"""
 SELECT CAST(group_concat(k, '') AS BLOB) FROM (
-    SELECT substr(?1, i * {KEY_BYTES} + 1, {KEY_BYTES}) AS k FROM n WHERE i < length(?1) / {KEY_BYTES}
+    SELECT substr(:keys, i * {KEY_BYTES} + 1, {KEY_BYTES}) AS k FROM n WHERE i < length(:keys) / {KEY_BYTES}
 ) WHERE NOT EXISTS (SELECT 1 FROM seen WHERE key = k)
 """
 """Which of the keys are new."""
 COUNTS = f"""
 SELECT CAST(group_concat(name || printf('%0{NUMBER}d', count), '') AS BLOB) FROM (
-    SELECT substr(?1, i * {NAME_BYTES} + 1, {NAME_BYTES}) AS wanted FROM n WHERE i < length(?1) / {NAME_BYTES}
+    SELECT substr(:names, i * {NAME_BYTES} + 1, {NAME_BYTES}) AS wanted FROM n WHERE i < length(:names) / {NAME_BYTES}
 ) JOIN taken ON name = wanted
 """
 """Which of these counters there are, each with its number."""
@@ -265,12 +265,12 @@ def _window(table: str, tail: str, rest: str) -> str:
 
 def _between(first: bytes, last: bytes) -> str:
     begin, end = (f"CAST(host.id || x'{part.hex()}' AS BLOB)" for part in (first, last))
-    return f"place > {begin} AND place < {end} ORDER BY place LIMIT ?2"
+    return f"place > {begin} AND place < {end} ORDER BY place LIMIT :window"
 
 
 _PLACE = f"|| x'c4{PLACE:02x}' || place"
 
-READ = _window("queue", _PLACE, "place > ?1 AND place < ?2 ORDER BY place LIMIT ?3")
+READ = _window("queue", _PLACE, "place > ? AND place < ? ORDER BY place LIMIT ?")
 """The next rows after a place."""
 LEASE = f"""
 SELECT id, name, state, due, sent,
@@ -278,10 +278,10 @@ SELECT id, name, state, due, sent,
     ({_window("queue", _PLACE, _between(RETRY_RANGE, BEYOND))}),
     (SELECT said FROM robots WHERE robots.host = host.id)
 FROM host WHERE due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.id = host.id)
-ORDER BY due LIMIT ?1
+ORDER BY due LIMIT :n
 """
-LEASED = f"INSERT INTO leased SELECT substr(?1, i * {HOST} + 1, {HOST}) FROM n WHERE i < length(?1) / {HOST}"
+LEASED = f"INSERT INTO leased SELECT substr(:hosts, i * {HOST} + 1, {HOST}) FROM n WHERE i < length(:hosts) / {HOST}"
 KEPT = "SELECT name, said FROM kept"
-ENDED = _window("ended", "", "id > ?1 ORDER BY id LIMIT ?2")
+ENDED = _window("ended", "", "id > ? ORDER BY id LIMIT ?")
 REFUSALS = "SELECT reason, host, url, count FROM refused ORDER BY count DESC, reason, host LIMIT ?"
 WRONG_HOSTS = f"SELECT count(*) FROM host WHERE (due IS NOT NULL) != {_HAS_ROWS}"

@@ -30,7 +30,7 @@ _LOAD = 65_536
 class Connection(Protocol):
     """What is needed of a database."""
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Any: ...
 
     def executescript(self, sql: str, /) -> Any: ...
 
@@ -211,7 +211,7 @@ class Store:
         if not keys or self.known.complete:
             return ()
         self._enough_numbers(len(keys))
-        (new,) = self._db.execute(schema.MISSING, (b"".join(keys),)).fetchone()
+        (new,) = self._db.execute(schema.MISSING, {"keys": b"".join(keys)}).fetchone()
         known = set(keys).difference(_apart(new, KEY_BYTES))
         self.known.add(known)
         return known
@@ -219,7 +219,7 @@ class Store:
     def _counts(self, names: list[bytes]) -> dict[bytes, int]:
         """What the budgets' counters of these names say."""
         self._enough_numbers(len(names))
-        (counted,) = self._db.execute(schema.COUNTS, (b"".join(names),)).fetchone()
+        (counted,) = self._db.execute(schema.COUNTS, {"names": b"".join(names)}).fetchone()
         return {one[:NAME_BYTES]: int(one[NAME_BYTES:]) for one in _apart(counted, NAME_BYTES + packing.NUMBER)}
 
     def commit(self, work: Work, draft: Draft, positions: list[bytes]) -> Applied:
@@ -272,9 +272,9 @@ class Store:
 
     def lease(self, n: int, window: int) -> list[LeasedHost]:
         """The hosts that are due first and that nobody has, with their next rows; nobody else gets them from now on."""
-        rows = self._db.execute(schema.LEASE, (n, window)).fetchall()
+        rows = self._db.execute(schema.LEASE, {"n": n, "window": window}).fetchall()
         self._enough_numbers(len(rows))
-        self._db.execute(schema.LEASED, (b"".join([row[0] for row in rows]),))
+        self._db.execute(schema.LEASED, {"hosts": b"".join([row[0] for row in rows])})
         return [
             LeasedHost(
                 name,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import time
 from typing import Any
 
+import aiodns
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,6 +176,30 @@ async def test_a_name_that_cannot_be_resolved_is_a_failure_of_dns(fetchers: Any,
         failure = await fetcher.fetch(ticket(f"http://{name}/"), nothing)
         assert isinstance(failure, Failure)
         assert failure.kind == "dns"
+
+
+@pytest.mark.parametrize(("code", "asked"), [(4, 1), (1, 1), (12, 3), (11, 3)])
+async def test_a_name_that_does_not_exist_is_not_asked_for_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, code: int, asked: int
+) -> None:
+    """Not found, no address; a time-out and a refusal may pass."""
+    queries: list[str] = []
+
+    async def resolve(self: Any, host: str, port: int = 0, family: Any = 0) -> Any:
+        queries.append(host)
+        raise OSError(None, "said so") from aiodns.error.DNSError(code, "said so")
+
+    monkeypatch.setattr(connector.AsyncResolver, "resolve", resolve)
+    resolver = Resolver()
+    for name in ("gone.example", "GONE.example.", "gone.example"):
+        with pytest.raises(OSError, match="said so"):
+            await resolver.resolve(name, 80)
+    assert len(queries) == asked
+    monkeypatch.setattr(connector, "monotonic", lambda: time.monotonic() + connector.NO_SUCH_NAME_SECONDS)
+    with pytest.raises(OSError, match="said so"):
+        await resolver.resolve("gone.example", 80)
+    assert len(queries) == asked + 1
+    await resolver.close()
 
 
 async def test_a_name_that_moves_into_a_private_network_is_blocked(

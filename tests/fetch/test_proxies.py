@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from crawler.errors import ConfigError
-from crawler.fetch.proxies import Proxies, is_proxy, without_password
+from crawler.fetch import socks
+from crawler.fetch.proxies import Proxies, unusable, without_password
 
 LIST = ("http://a:1", "http://b:2", "http://c:3")
 
@@ -30,9 +31,11 @@ def test_a_session_keeps_to_one_and_sessions_differ() -> None:
     assert len({chosen.pop() for chosen in kept.values()}) == 3
 
 
-@pytest.mark.parametrize("url", ["", "a:1", "socks5://a:1", "http://", "http://a", "http://a:x", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "a:1", "socks://a:1", "ftp://a:1", "socks5://a", "http://", "http://a", "http://a:x", "http://[::1"]
+)
 def test_what_is_no_proxy_is_refused_without_showing_its_password(url: str) -> None:
-    assert not is_proxy(url)
+    assert "is no proxy" in unusable(url)
     with pytest.raises(ConfigError, match=r"fetch\.proxies"):
         Proxies((url,))
 
@@ -41,5 +44,12 @@ def test_passwords_stay_out_of_messages() -> None:
     assert without_password("http://user:secret@a:1") == "http://a:1"
     assert "secret" not in repr(Proxies(("http://user:secret@a:1",)))
     with pytest.raises(ConfigError) as caught:
-        Proxies(("socks5://user:secret@a:1",))
+        Proxies(("socks9://user:secret@a:1",))
     assert "secret" not in str(caught.value)
+
+
+def test_socks_without_its_package_is_one_sentence_with_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unusable("socks5://user:secret@a:1080") == ""
+    monkeypatch.setattr(socks, "is_installed", lambda: False)
+    with pytest.raises(ConfigError, match=r"socks5://a:1080.*pip install 'crawler\[socks\]'"):
+        Proxies(("http://b:1", "socks5://user:secret@a:1080"))

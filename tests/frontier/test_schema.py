@@ -58,7 +58,7 @@ def test_a_file_is_marked_as_ours(db):
 
 def test_other_tables_are_another_version():
     """Whoever changes the tables raises VERSION, so that no job begun before ends in the middle of a statement."""
-    known = {3: "2883e24a38bfff85"}
+    known = {4: "746faa4857e9fcf3"}
     assert hashlib.blake2b(schema.TABLES.encode(), digest_size=8).hexdigest() == known[schema.VERSION]
 
 
@@ -117,12 +117,12 @@ def test_a_released_host_without_rows_is_never_due(db):
 def test_leased_hosts_are_passed_over_until_they_come_back(db):
     commit(db, **rows(A, "a.example", 1, 2))
     commit(db, **rows(B, "b.example", 3, at=9.0))
-    found = db.execute(schema.LEASE, (9, 10)).fetchall()
+    found = db.execute(schema.LEASE, {"n": 9, "window": 10}).fetchall()
     assert [row[1] for row in found] == ["a.example", "b.example"]
     assert [len(packing.entries(row[5])) if row[5] else 0 for row in found] == [2, 0]
     assert [len(packing.entries(row[6])) if row[6] else 0 for row in found] == [0, 1]
-    db.execute(schema.LEASED, (A,))
-    assert [row[1] for row in db.execute(schema.LEASE, (9, 10))] == ["b.example"]
+    db.execute(schema.LEASED, {"hosts": A})
+    assert [row[1] for row in db.execute(schema.LEASE, {"n": 9, "window": 10})] == ["b.example"]
     commit(
         db,
         back_hosts=A,
@@ -130,11 +130,11 @@ def test_leased_hosts_are_passed_over_until_they_come_back(db):
         back_due=packing.numbers([9]),
         back_spans=packing.spans([b""]),
     )
-    assert len(db.execute(schema.LEASE, (9, 10)).fetchall()) == 2
+    assert len(db.execute(schema.LEASE, {"n": 9, "window": 10}).fetchall()) == 2
 
 
 def test_leasing_reads_by_the_index_of_times(db):
-    plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {schema.LEASE}", (1, 1)))
+    plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {schema.LEASE}", {"n": 1, "window": 1}))
     assert "USING INDEX host_due" in plan
     assert "USE TEMP B-TREE" not in plan
 
@@ -149,7 +149,7 @@ def test_known_keys_are_told_from_new_ones(db):
     one, two, three = (bytes([n]) * 12 for n in (1, 2, 3))
     commit(db, keys=one + three)
     commit(db, keys=one)
-    assert db.execute(schema.MISSING, (one + two + three,)).fetchone() == (two,)
+    assert db.execute(schema.MISSING, {"keys": one + two + three}).fetchone() == (two,)
     assert db.execute(schema.KEYS, (one, 9)).fetchone() == (three,)
 
 

@@ -46,7 +46,7 @@ def children() -> set[int]:
 
 async def test_a_page_goes_to_its_callback_and_comes_back_as_items_requests_and_counts(start: Start) -> None:
     running = await start("""
-        def parse(self, response, shelf):
+        def parse(self, response, shelf=0):
             self.stats.add("pages")
             self.stats.add("bytes", len(response.body))
             yield {"shelf": shelf, "status": response.status}
