@@ -622,7 +622,7 @@ def test_headers_whose_names_only_begin_like_them_are_taken(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "proxy", ["socks5://me:secret@a:1", "http://", "http://a", "a:1", "http://a:x", "http://a:1/path"]
+    "proxy", ["socks9://me:secret@a:1", "http://", "http://a", "a:1", "http://a:x", "http://a:1/path"]
 )
 def test_what_is_no_proxy_is_refused_where_it_is_given_without_its_password(tmp_path: Path, proxy: str) -> None:
     told = mistake(tmp_path, f'[fetch]\nproxies = ["http://ok.example:1", "{proxy}"]')

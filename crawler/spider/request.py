@@ -177,7 +177,9 @@ def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
 def _proxy(given: str) -> str:
     """Messages show neither user nor password."""
     if _kind("proxy", given, str) and not _PROXY.fullmatch(given):
-        raise ValueError(f"Request(proxy={show('proxy', given)}): expected http://[user:password@]host:port")
+        raise ValueError(
+            f"Request(proxy={show('proxy', given)}): expected http://[user:password@]host:port, or socks5://"
+        )
     return given
 
 

@@ -124,7 +124,7 @@ def test_the_url_is_normalised() -> None:
         ({"headers": {"Connection": "close"}}, ValueError, "Connection follows"),
         ({"headers": {"X Y": "a"}}, ValueError, "'X Y' is no name of a header"),
         ({"headers": {"": "a"}}, ValueError, "'' is no name of a header"),
-        ({"proxy": "socks5://u:secret@a:1"}, ValueError, r'proxy="socks5://\*\*\*@a:1"\): expected http://\[user'),
+        ({"proxy": "socks9://u:secret@a:1"}, ValueError, r'proxy="socks9://\*\*\*@a:1"\): expected http://\[user'),
         ({"proxy": "http://"}, ValueError, "expected http://"),
         ({"proxy": "http://a"}, ValueError, "expected http://"),
         ({"proxy": "a:1"}, ValueError, "expected http://"),
@@ -226,7 +226,7 @@ def test_dates_and_bytes_in_cb_kwargs_arrive_as_such() -> None:
         ("session", None),
         ("headers", {"X": "\ud800"}),
         ("headers", {"Host": "b.example"}),
-        ("proxy", "socks5://a:1"),
+        ("proxy", "socks9://a:1"),
     ],
 )
 def test_an_attribute_set_to_another_kind_is_refused_before_it_travels(name: str, value: object) -> None:
