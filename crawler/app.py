@@ -13,15 +13,18 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from crawler import settings as layers
 from crawler.clock import SystemClock
 from crawler.config import Config, DiagnosticsConfig
+from crawler.diagnostics.account import account_of
 from crawler.diagnostics.explain import Whereabouts
+from crawler.diagnostics.findings import Record
 from crawler.diagnostics.loop import LoopWatch, to_log
+from crawler.diagnostics.sampler import Sampler
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
@@ -150,8 +153,21 @@ def build(
     )
 
 
+class Windows(NamedTuple):
+    """What watches a crawl."""
+
+    loop: LoopWatch
+    sampler: Sampler
+
+    def record(self) -> Record:
+        """What is kept of the run for its diagnosis."""
+        shares = self.sampler.pace.shares()
+        causes = {cause.name: seconds for cause, seconds in shares.causes.items()}
+        return Record(account_of(self.loop), causes, shares.host)
+
+
 @contextlib.contextmanager
-def watching(engine: Engine, cls: type[Spider], config: DiagnosticsConfig) -> Iterator[LoopWatch | None]:
+def watching(engine: Engine, cls: type[Spider], config: DiagnosticsConfig) -> Iterator[Windows | None]:
     """Watch the running loop while the engine runs: stalls go to the log, and lag slows intake. None: not wanted."""
     if not config.watch:
         yield None
@@ -164,10 +180,13 @@ def watching(engine: Engine, cls: type[Spider], config: DiagnosticsConfig) -> It
         on_stall=to_log,
         on_lag=engine.lagging,
     )
+    windows = Windows(watch, Sampler(engine.situation))
     watch.start()
+    windows.sampler.start()
     try:
-        yield watch
+        yield windows
     finally:
+        windows.sampler.stop()
         watch.stop()
 
 

@@ -70,6 +70,8 @@ class Progress(Event, frozen=True):
     """Of `pages`: done by earlier runs of the same job."""
     lag: float | None = None
     """Seconds by which the event loop's timers are late, 99 of 100; None: nobody watches it."""
+    waits: str = ""
+    """What it waits for, in a few words, where that is not plain from the numbers."""
 
 
 class CrawlEnded(Event, frozen=True):

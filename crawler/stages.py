@@ -1,4 +1,6 @@
-"""Where each worker is: a board that workers write on and windows read, from any thread.
+"""Where each request is, and what each host waits for: the words in which the engine tells its windows.
+
+The board is written on by workers and read from any thread.
 
 A few attribute writes per stage (a task renamed each time costs three times as much and has to be taken apart again).
 Nobody decides anything by it.
@@ -6,13 +8,76 @@ Nobody decides anything by it.
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 IDLE = "idle"
 CALLBACK = "callback "
 """Tasks of async callbacks are named `callback NAME URL`: they live for one page, so their name is their place."""
+
+
+class Wait(enum.StrEnum):
+    """What a host waits for; each value is what a person reads."""
+
+    ROBOTS = "robots.txt"
+    CONNECTION = "a connection"
+    UNDER_WAY = "its requests under way"
+    PROBATION = "probation: one request at a time after time-outs"
+    DELAY = "delay"
+    CRAWL_DELAY = "Crawl-delay of its robots.txt"
+    BACKOFF = "back-off after trouble"
+    WORKER = "a free worker"
+    RETRY = "a retry"
+    NOTHING = "nothing"
+
+
+class HostWait(msgspec.Struct, frozen=True):
+    """A host that has something to ask. Seconds."""
+
+    host: str
+    wait: Wait
+    left: float
+    """Until the wait is over; 0.0: nobody knows."""
+    at_hand: int
+    """Its requests in memory; there may be more on disk."""
+    fetching: int
+    latency: float
+    """Of its answers of late; 0.0: it has not answered yet."""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """One moment of a crawl: where everything is, and what each stage could take."""
+
+    held: tuple[str, ...]
+    """Reasons for which nothing is taken in."""
+    slots: int
+    """Requests that may be under way at once."""
+    fetching: int
+    """Requests under way, of which so many wait for a name, and so many for a name or a connection."""
+    resolving: int
+    connecting: int
+    rate_limited: bool
+    """The next request waits for the whole crawl's rate only."""
+    parsing: int
+    """Pages in the parse pool, and those that found no room in it."""
+    unparsed: int
+    parse_processes: int
+    callbacks: int
+    """Async callbacks and steps that run."""
+    uncommitted: int
+    queued: int
+    """Requests that wait in the frontier, or are read ahead of it."""
+    start_read: bool
+    hosts: int
+    """In memory; more may wait on disk."""
+    waits: dict[Wait, int]
+    """Hosts in memory by what they wait for."""
+    longest: tuple[HostWait, ...]
+    """Those that have most to ask, in order."""
 
 
 class Stay(NamedTuple):

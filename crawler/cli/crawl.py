@@ -26,9 +26,9 @@ from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
 from crawler.cli.resume import Wish, hold, shown
 from crawler.config import Config
-from crawler.diagnostics import account
-from crawler.diagnostics.account import LoopAccount
-from crawler.diagnostics.loop import LoopWatch
+from crawler.diagnostics import account, findings, limits, why
+from crawler.diagnostics.findings import Diagnosis, Finding, Record
+from crawler.diagnostics.limits import FailOn
 from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.errors import UsageError
@@ -38,6 +38,12 @@ from crawler.output.sinks.choose import STDOUT, open_sink
 from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
+FAILED_ON = 1
+"""The exit code of a crawl that ended well, but for what `--fail-on` named."""
+DIAGNOSIS = "diagnosis.json"
+"""In the job's folder."""
+ALREADY_SAID = frozenset({"spider-errors"})
+"""Findings that the summary spells out above."""
 
 NO_CONTACT = "politeness.contact is not set: put your URL or e-mail address there, so that site owners can reach you"
 
@@ -54,6 +60,7 @@ class Asked(NamedTuple):
     resume: bool = False
     fresh: bool = False
     retry_failed: bool = False
+    fail_on: Sequence[FailOn] = ()
 
 
 @click.command("crawl", short_help="Run a spider and write its items.")
@@ -66,6 +73,9 @@ class Asked(NamedTuple):
 @click.option("--fresh", is_flag=True, help="Begin a new job although there is an unfinished one.")
 @click.option("--retry-failed", is_flag=True, help="Put the failed requests of the newest job back and go on.")
 @options.summary
+@click.option(
+    "--fail-on", metavar="WHAT", multiple=True, help="End with 1 if it happens: 'stall>200ms', 'failed>5%', a finding."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
 @options.log_level
@@ -79,6 +89,7 @@ def command(
     fresh: bool,
     retry_failed: bool,
     summary: str,
+    fail_on: tuple[str, ...],
     quiet: bool,
     verbose: bool,
     log_level: str,
@@ -97,7 +108,8 @@ def command(
     out = terminal.console()
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
     terminal.start_logging(out, level.upper())
-    asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed)
+    asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed,
+                  [limits.parse(text) for text in fail_on])  # fmt: skip
     return run(Project.here(), name, asked, out)
 
 
@@ -136,7 +148,8 @@ class Ended(NamedTuple):
     report: Report
     document: dict[str, Any]
     """The summary for programs."""
-    loop: LoopAccount | None
+    record: Record
+    found: list[Finding]
 
 
 def _run(
@@ -156,13 +169,21 @@ def _run(
 
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT)
     job.reopen()
-    summary, received, kept_up = loop.run(lambda: _crawl(make, window), config.crawl.loop)
+    summary, received, record = loop.run(lambda: _crawl(make, window), config.crawl.loop)
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(time.time(), summary))
-    code = exit_code(summary, received)
-    document = as_json(summary, report, output=shown(job), exit_code=code)
-    document |= {"output_errors": sink.errors, "loop": msgspec.to_builtins(kept_up)}
-    return Ended(code, summary, report, document, kept_up)
+    found = findings.findings(summary, record)
+    job.keep(DIAGNOSIS, Diagnosis(summary, record))
+    broken = limits.broken(asked.fail_on, summary, record, found)
+    for words in broken:
+        log.error("--fail-on %s", words)
+    code = exit_code(summary, received) or (FAILED_ON if broken else DONE)
+    document = as_json(summary, report, output=shown(job), exit_code=code) | {
+        "output_errors": sink.errors, "loop": msgspec.to_builtins(record.loop),
+        "waits": {name.lower(): round(seconds, 2) for name, seconds in record.causes.items()},
+        "findings": msgspec.to_builtins(found), "failed_on": broken,
+    }  # fmt: skip
+    return Ended(code, summary, report, document, record, found)
 
 
 def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
@@ -170,8 +191,9 @@ def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
         return
     elsewhere = job.identity.output not in {"", STDOUT}
     terminal.say(out, lines(ended.summary, ended.report, items_in=shown(job) if elsewhere else ""))
-    if ended.loop is not None:
-        terminal.say(out, account.lines(ended.loop))
+    if ended.record.loop is not None:
+        terminal.say(out, account.lines(ended.record.loop))
+    terminal.say(out, findings.lines([one for one in ended.found if one.id not in ALREADY_SAID]))
     for error, count in ended.document["output_errors"].items():
         terminal.say(out, [Line(f"  {shown(job)}: {error}: left out {count:,} time{'s' * (count != 1)}", "bad")])
     if ended.summary.resumable and job.definition.lasts:
@@ -198,10 +220,13 @@ class Watching(NamedTuple):
     quiet: bool
     items_on_stdout: bool
 
-    def window(self, engine: Engine, watch: LoopWatch | None) -> Window:
+    def window(self, engine: Engine, windows: app.Windows | None) -> Window:
         def read() -> Progress:
             now = engine.progress()
-            return now if watch is None else msgspec.structs.replace(now, lag=watch.recent_lag())
+            if windows is None:
+                return now
+            waits = why.in_progress(engine.situation(), windows.sampler.cause)
+            return msgspec.structs.replace(now, lag=windows.loop.recent_lag(), waits=waits)
 
         stdout_live = terminal.stdout_is_terminal()
         live = self.out.is_terminal and not self.out.is_dumb_terminal and not (self.items_on_stdout and stdout_live)
@@ -211,7 +236,7 @@ class Watching(NamedTuple):
         )  # fmt: skip
 
 
-async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int], LoopAccount | None]:
+async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int], Record]:
     """The crawl within its loop: the first signal stops it, the second one ends it at once."""
     engine = make()
     crawling = asyncio.current_task()
@@ -224,8 +249,8 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
 
     with (
         signals(stop, crawling.cancel) as received,
-        app.watching(engine, watching.cls, watching.config.diagnostics) as watch,
-        watching.window(engine, watch) as window,
+        app.watching(engine, watching.cls, watching.config.diagnostics) as windows,
+        watching.window(engine, windows) as window,
     ):
         try:
             summary = await engine.run()
@@ -234,7 +259,7 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
                 raise
             crawling.uncancel()
             summary = engine.summary()
-    return summary, received, None if watch is None else account.account_of(watch)
+    return summary, received, Record() if windows is None else windows.record()
 
 
 def _log_robots(event: RobotsRead) -> None:

@@ -44,6 +44,7 @@ COMMANDS = {
     "crawl": "Run a spider and write its items.",
     "jobs": "List, check and remove jobs.",
     "failed": "List the requests that failed or were dropped.",
+    "doctor": "Say what was the matter with a crawl.",
     "list": "List the spiders of this project.",
     "fetch": "Fetch one page as the crawler sees it.",
     "parse": "Run one page through one callback, here.",

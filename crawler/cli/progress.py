@@ -50,7 +50,8 @@ def describe(name: str, progress: Progress, speed: float) -> str:
     """One line: `books: 12 s, 264 pages (22.1/s), 1,180 items, 4 in flight, 1,012 queued, 0 errors`."""
     parsing = f", {progress.parsing:,} parsing" if progress.parsing else ""
     lag = f", loop {progress.lag * 1000:,.0f} ms late" if progress.lag is not None and progress.lag >= LATE else ""
-    held = f"; waiting for: {', '.join(progress.held)}" if progress.held else ""
+    waits = ", ".join(progress.held) or progress.waits
+    held = f"; waiting for: {waits}" if waits else ""
     return (
         f"{name}: {duration(progress.seconds)}, {_count(progress.pages, 'page')} ({speed:,.1f}/s), "
         f"{_count(progress.items, 'item')}, {progress.in_flight:,} in flight{parsing}, {progress.queued:,} queued, "

@@ -46,6 +46,8 @@ class LoopAccount(msgspec.Struct, frozen=True):
     machine: float
     collecting: float
     """In garbage collections, long or short."""
+    starved: float = 0.0
+    """For which the loop's thread was ready to run and had no CPU, in long delays and in short ones."""
     stalls: tuple[StallAccount, ...] = ()
     """The worst first; those of one kind at one line together."""
 
@@ -61,6 +63,7 @@ def account_of(watch: LoopWatch) -> LoopAccount:
         blocked=known.stalled,
         machine=sum(fold.seconds for fold in folds if fold.last.kind in MACHINE),
         collecting=known.collecting,
+        starved=known.starved,
         stalls=tuple(_stall(fold) for fold in folds[:KEPT]),
     )
 

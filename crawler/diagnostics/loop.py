@@ -55,6 +55,8 @@ class LoopStatistics(NamedTuple):
     stalls: int
     stalled: float
     collecting: float
+    starved: float
+    """Seconds for which the thread was ready and had no CPU."""
 
 
 class LoopWatch:
@@ -93,6 +95,7 @@ class LoopWatch:
         self._due = 0.0
         self._last = Beat(clocks.Reading(0.0, 0.0, None), 0.0)
         self._base: FrameType | None = None
+        self._queued_before = 0.0
         self._late: deque[Late] = deque(maxlen=1000)
         # The thread, and what it has told early.
         self._watchdog: Watchdog | None = None
@@ -105,6 +108,7 @@ class LoopWatch:
         self._clock = clocks.OwnClock()
         self.garbage.start()
         self._last = Beat(self._clock.read(), self.garbage.seconds)
+        self._queued_before = self._last.reading.queued or 0.0
         self._due = self._last.reading.at + PERIOD
         self._timer = self._loop.call_later(PERIOD, self._beat)
         self._watchdog = Watchdog(
@@ -202,7 +206,10 @@ class LoopWatch:
         return self.lag.recent()
 
     def statistics(self) -> LoopStatistics:
-        return LoopStatistics(self.lag.statistics(), self.stalls.count, self.stalls.seconds, self.garbage.seconds)
+        starved = max(0.0, (self._last.reading.queued or 0.0) - self._queued_before)
+        return LoopStatistics(
+            self.lag.statistics(), self.stalls.count, self.stalls.seconds, self.garbage.seconds, starved
+        )
 
     def __repr__(self) -> str:
         return f"<LoopWatch {'on' if self._watchdog else 'off'}, {self.stalls!r}>"

@@ -310,6 +310,11 @@ class Journey:
         self._end_callback()
         self._take_answer(open_, answer)
 
+    @property
+    def callbacks(self) -> int:
+        """Async callbacks and item steps that run."""
+        return self._callbacks
+
     def _begin_callback(self) -> None:
         """User code begins on the loop. Nobody waits here for a place: a callback may itself await a worker."""
         self._callbacks += 1

@@ -11,6 +11,7 @@ from crawler.frontier.base import Lease
 from crawler.politeness.hosts import HostState, Rules
 from crawler.politeness.robots import Robots
 from crawler.spider.travel import Ticket
+from crawler.stages import Wait
 
 Heap = list["Entry"]
 Entry = tuple[float, int, "Lane", Heap]
@@ -98,19 +99,29 @@ class Lane:
             return max(self.state.next_at, self.next_due)
         return None
 
+    def wait(self, rules: Rules, now: float) -> tuple[Wait, float]:
+        """What the host waits for, and for how many seconds more, as far as that is known; else 0.0."""
+        left = max(0.0, self.state.next_at - now)
+        if self.robots_asked:
+            return Wait.ROBOTS, 0.0
+        if self.sending:
+            return Wait.CONNECTION, 0.0
+        if self.fetching >= rules.limit(self.state):
+            return (Wait.PROBATION if self.state.hangs else Wait.UNDER_WAY), 0.0
+        if left:
+            if self.state.backoff:
+                return Wait.BACKOFF, left
+            return (Wait.CRAWL_DELAY if self.state.crawl_delay >= rules.delay(self.state) else Wait.DELAY), left
+        if self.guests or self.hops or self.window or self.more:
+            return Wait.WORKER, 0.0
+        return (Wait.RETRY, max(0.0, self.next_due - now)) if self.next_due is not None else (Wait.NOTHING, 0.0)
+
     def waits_for(self, rules: Rules, now: float) -> str:
         """In words, for a person who asks why this host is not being fetched."""
-        if self.robots_asked:
-            return "robots.txt"
-        if self.sending:
-            return "a connection"
-        if self.fetching >= rules.limit(self.state):
+        wait, left = self.wait(rules, now)
+        if wait is Wait.UNDER_WAY:
             return f"{self.fetching} under way"
-        if self.state.next_at > now:
-            return f"delay, {self.state.next_at - now:.1f} s"
-        if self.guests or self.hops or self.window or self.more:
-            return "a free worker"
-        return f"a retry in {max(0.0, self.next_due - now):.1f} s" if self.next_due is not None else "nothing"
+        return f"{wait}, {left:.1f} s" if wait in {Wait.DELAY, Wait.CRAWL_DELAY, Wait.BACKOFF, Wait.RETRY} else wait
 
     def __repr__(self) -> str:
         return f"<Lane {self.host}: {len(self.window)} at hand, {self.fetching} fetching, {self.open} open>"

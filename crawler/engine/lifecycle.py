@@ -41,7 +41,7 @@ from crawler.spider.base import Spider, bind_fetch
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.travel import Finished
-from crawler.stages import Board
+from crawler.stages import Board, Situation
 
 COMMIT_GRACE = 1.5
 """Seconds after `crawl.grace` for the last commit: together they stay under the 10 s that `docker stop` waits."""
@@ -386,6 +386,31 @@ class Engine:
             if reason.startswith(ITEM_DROPPED)
         }
         return by_steps | dict(self._tally.dropped_items)
+
+    def situation(self) -> Situation:
+        """Where everything is, and what it waits for."""
+        known = self._frontier.statistics()
+        at_hosts = self._scheduler.statistics()
+        waits, connecting, longest = self._scheduler.waits()
+        pool = self._pool.statistics() if self._pool else None
+        return Situation(
+            held=tuple(at_hosts.held),
+            slots=self._config.crawl.concurrency,
+            fetching=at_hosts.fetching,
+            resolving=self._fetcher.resolving,
+            connecting=connecting,
+            rate_limited=self._scheduler.rate_limited,
+            parsing=pool.pages if pool else 0,
+            unparsed=pool.outside if pool else 0,
+            parse_processes=pool.processes if pool else 0,
+            callbacks=self._journey.callbacks if self._journey else 0,
+            uncommitted=self._committer.pending,
+            queued=known.unfinished - self._tally.open,
+            start_read=self._seeds.finished,
+            hosts=at_hosts.lanes,
+            waits=waits,
+            longest=longest,
+        )
 
     def progress(self) -> Progress:
         known = self._frontier.statistics()

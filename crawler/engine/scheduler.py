@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -31,6 +31,7 @@ from crawler.kinds import Drop
 from crawler.politeness import hosts, robots
 from crawler.spider import url as urls
 from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
+from crawler.stages import HostWait, Wait
 
 HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
@@ -92,6 +93,8 @@ class Scheduler:
         self._quarantine = Quarantine({})
         self._doubtful: set[int] = set()
         """Tickets under way to hosts on probation."""
+        self.rate_limited = False
+        """The next hand-out waits for the whole crawl's rate."""
         self._changed = asyncio.Event()
         pressure.on_free(self.wake)
 
@@ -100,7 +103,9 @@ class Scheduler:
         while True:
             await self.slots.acquire()
             if self._limiter is not None:
+                self.rate_limited = not self._limiter.has_capacity()
                 await self._limiter.acquire()
+                self.rate_limited = False
             handed = await self._next()
             if self._limiter is not None and self._limiter.has_capacity():
                 await self._limiter.acquire()  # long ago this one was let through: the next one's time counts from now
@@ -389,10 +394,26 @@ class Scheduler:
             held=self._pressure.reasons,
         )
 
-    def waits(self, n: int = 10) -> list[tuple[str, str]]:
-        """Up to `n` hosts and what each waits for."""
+    def waits(self, n: int = 10) -> tuple[dict[Wait, int], int, tuple[HostWait, ...]]:
+        """Hosts by what they wait for; how many of them wait for a connection; the `n` that have most to ask."""
         now = self._clock.now()
-        return [(lane.host, lane.waits_for(self.rules, now)) for lane in itertools.islice(self.lanes, n)]
+        counts: Counter[Wait] = Counter()
+        known: list[tuple[int, Lane, Wait, float]] = []
+        for lane in list(self.lanes):
+            wait, left = lane.wait(self.rules, now)
+            at_hand = len(lane.window) + len(lane.guests) + lane.fetching
+            if wait is not Wait.NOTHING:
+                counts[wait] += 1
+                known.append((at_hand, lane, wait, left))
+        longest = heapq.nlargest(n, known, key=lambda one: (one[0], one[3]))
+        return (
+            dict(counts),
+            sum(lane.sending != 0 for lane in list(self.lanes)),
+            tuple(
+                HostWait(lane.host, wait, left, len(lane.window), lane.fetching, lane.state.latency or 0.0)
+                for _, lane, wait, left in longest
+            ),
+        )
 
     def __repr__(self) -> str:
         return f"<Scheduler {len(self.lanes)} lanes, {len(self._heap)} on the heap, {self.queue.qsize()} queued>"

@@ -94,6 +94,8 @@ class Connector(TCPConnector):
         self.idle: dict[Protocol, None] = {}
         self.sockets = Sockets()
         self._most_idle = most_idle(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.resolving = 0
+        """Requests that wait for a name right now."""
         self._factory = self._new_protocol  # type: ignore[assignment]
 
     def _new_protocol(self) -> Protocol:
@@ -105,7 +107,11 @@ class Connector(TCPConnector):
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Any] | None = None) -> list[ResolveResult]:
         """The guard stands between the name and the connection: what it lets through is what is connected to."""
-        found = await super()._resolve_host(host, port, traces)
+        self.resolving += 1
+        try:
+            found = await super()._resolve_host(host, port, traces)
+        finally:
+            self.resolving -= 1
         exchange = current.get()
         if exchange.proxied:
             return found  # the proxy's own address: the user named it

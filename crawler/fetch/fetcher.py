@@ -342,6 +342,11 @@ class Fetcher:
         """The content type of a success that no callback asked for; robots.txt and `self.fetch` take anything."""
         return self._accept.refused(ticket.url, headers) if 200 <= status < 300 and ticket.id >= 0 else ""
 
+    @property
+    def resolving(self) -> int:
+        """Requests that wait for a name right now."""
+        return self._opened.session.resolving if self._opened else 0
+
     def statistics(self) -> FetchStatistics:
         opened = self._opened
         return FetchStatistics(

@@ -113,6 +113,11 @@ class Session:
         return len(self._connector.sockets)
 
     @property
+    def resolving(self) -> int:
+        """Requests that wait for a name right now."""
+        return self._connector.resolving
+
+    @property
     def idle(self) -> int:
         return len(self._connector.idle)
 

@@ -5,6 +5,7 @@
         end.json       how it ended; not there while it is unfinished
         frontier.db …  where its URLs wait
         items.jsonl    its items, unless it was given a file
+        diagnosis.json what its last run was like, for `crawler doctor`
         lock           held by the process that runs it
 
 This file knows folders, not crawls: it says which job a command means and keeps two processes apart. Every file is
@@ -108,10 +109,18 @@ class Job:
 
     def finish(self, end: End) -> None:
         """Say that it has ended: the next command begins a new one. Raises JobError if the disk refuses."""
+        self.keep(END, end)
+
+    def keep(self, name: str, content: msgspec.Struct) -> None:
+        """A file of that name in the folder, replaced as a whole. Raises JobError if the disk refuses."""
         try:
-            _write(self.folder / END, end)
+            _write(self.folder / name, content)
         except OSError as refused:
-            raise JobError(f"{self.folder / END} cannot be written: {refused.strerror}") from None
+            raise JobError(f"{self.folder / name} cannot be written: {refused.strerror}") from None
+
+    def kept(self, name: str, kind: type[T]) -> T | None:
+        """What was kept under that name; None if nothing was. Raises JobError if the file is damaged."""
+        return _read(self.folder / name, kind)
 
     def reopen(self) -> None:
         """It is unfinished again."""

@@ -42,7 +42,7 @@ log = logging.getLogger("crawler.parse")
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """A look at the pool. `pages` and `bytes`: taken in and not yet handed out again."""
+    """A look at the pool. `pages` and `bytes`: taken in and not yet handed out again; `outside`: waiting for room."""
 
     pages: int
     bytes: int
@@ -52,6 +52,7 @@ class Statistics(msgspec.Struct, frozen=True):
     kills: int
     deaths: int
     recycled: int
+    outside: int
 
 
 def size_of(config: ParseConfig) -> int:
@@ -198,6 +199,7 @@ class ParsePool:
             kills=staff.kills,
             deaths=staff.deaths,
             recycled=staff.recycled,
+            outside=self._room.outside,
         )
 
     def __repr__(self) -> str:

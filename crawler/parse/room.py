@@ -37,6 +37,11 @@ class Room:
                 self._admit()
             raise
 
+    @property
+    def outside(self) -> int:
+        """Pages that wait for room."""
+        return len(self._waiters)
+
     def leave(self, size: int) -> None:
         self.pages -= 1
         self.bytes -= size

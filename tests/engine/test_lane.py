@@ -11,6 +11,7 @@ from crawler.engine.lane import Lane
 from crawler.frontier.base import Lease
 from crawler.politeness.hosts import HostState, Rules
 from crawler.spider.travel import Ticket
+from crawler.stages import Wait
 
 RULES = Rules(PolitenessConfig(per_host=2))
 TICKET = Ticket(id=1, key=b"", host="a.example", url="https://a.example/")
@@ -54,12 +55,29 @@ def test_ready_at_and_the_words_for_it(changes: dict[str, object], when: float |
     ("now", "changes", "why"),
     [
         (100.0, {"window": [1]}, "a free worker"),
-        (100.0, {"next_due": 130.0}, "a retry in 30.0 s"),
+        (100.0, {"next_due": 130.0}, "a retry, 30.0 s"),
         (100.0, {}, "nothing"),
     ],
 )
 def test_after_the_delay_it_waits_for_something_else(now: float, changes: dict[str, object], why: str) -> None:
     assert lane(**changes).waits_for(RULES, now) == why
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "wait"),
+    [
+        (HostState(next_at=100.0, latency=0.1), {}, (Wait.DELAY, 10.0)),
+        (HostState(next_at=100.0, latency=0.1, crawl_delay=10.0), {}, (Wait.CRAWL_DELAY, 10.0)),
+        (HostState(next_at=100.0, latency=30.0, crawl_delay=10.0), {}, (Wait.DELAY, 10.0)),
+        (HostState(next_at=100.0, latency=0.1, backoff=4.0), {}, (Wait.BACKOFF, 10.0)),
+        (HostState(latency=0.1, hangs=1), {"fetching": 1}, (Wait.PROBATION, 0.0)),
+        (HostState(), {"fetching": 1}, (Wait.UNDER_WAY, 0.0)),
+    ],
+)
+def test_a_wait_has_its_cause(state: HostState, changes: dict[str, object], wait: tuple[Wait, float]) -> None:
+    made = lane(window=[1], **changes)
+    made.state = state
+    assert made.wait(RULES, now=90.0) == wait
 
 
 @pytest.mark.parametrize(

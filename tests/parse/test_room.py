@@ -17,6 +17,7 @@ async def test_pages_enter_while_there_is_room_and_wait_for_it_otherwise() -> No
     third = asyncio.create_task(room.enter(1))
     await settle()
     assert not third.done()
+    assert room.outside == 1
     room.leave(1)
     await third
     assert (room.pages, room.bytes) == (2, 2)

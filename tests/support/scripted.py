@@ -32,6 +32,7 @@ class ScriptedWeb:
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self.answers = dict(answers)
         self.asked: Counter[str] = Counter()
+        self.resolving = 0
         self.events: list[str] = []
         """What happened in which order, for those who care."""
 

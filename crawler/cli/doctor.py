@@ -1,0 +1,39 @@
+"""`crawler doctor`: what was the matter with a job's last run, the main problem first."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import msgspec
+
+from crawler.cli import options
+from crawler.cli.crawl import DIAGNOSIS
+from crawler.cli.jobs import here
+from crawler.cli.safe import safe
+from crawler.diagnostics.findings import Diagnosis, findings, in_full
+from crawler.errors import JobError
+
+
+@click.command("doctor", short_help="Say what was the matter with a crawl.")
+@click.argument("name", metavar="NAME[/TIME]")
+@options.as_json
+def command(name: str, as_json: bool) -> None:
+    """Say what was the matter with the last run of a job: the main problem first, with its evidence and the next step.
+
+    Each finding has a stable id in brackets, which docs/diagnostics.md explains.
+
+    \b
+    crawler doctor books
+    crawler doctor books/20261122T101500Z --json | jq '.[0].id'
+    """
+    job = here().find(name)
+    known = job.kept(DIAGNOSIS, Diagnosis)
+    if known is None:
+        raise JobError(f"{job.name} has no diagnosis: its last run was killed, or it was not run by `crawler crawl`")
+    found = findings(known.summary, known.record)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        return
+    for line in in_full(found):
+        click.echo(safe(line.text))

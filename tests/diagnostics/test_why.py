@@ -1,0 +1,67 @@
+"""Why it is slow: the cause first, then stages, hosts and the requests that have been under way longest."""
+
+from __future__ import annotations
+
+import pytest
+from diagnostics.test_pace import at, host
+
+from crawler.diagnostics.pace import Cause, cause_of
+from crawler.diagnostics.why import ADVICE, in_progress, lines
+from crawler.stages import Situation, Stay, Wait
+
+
+def text(now: Situation, stays: list[Stay] | None = None, lag: float | None = None) -> list[str]:
+    return [line.text.strip() for line in lines(now, stays or [], lag)]
+
+
+def test_a_crawl_that_waits_for_its_hosts_says_for_which_and_how_long() -> None:
+    now = at(
+        fetching=1, queued=1012, hosts=33, waits={Wait.DELAY: 31, Wait.ROBOTS: 2},
+        longest=(host(left=4.2, at_hand=32, fetching=1, latency=0.31), host("b.example", Wait.ROBOTS, left=0.0)),
+    )  # fmt: skip
+    assert text(now) == [
+        "waits for its hosts' turns: politeness.delay and per_host set the pace of each host",
+        "1 of 8 requests under way · 0 pages in 2 parse processes · 1,012 queued",
+        "hosts: 31 wait for delay, 2 for robots.txt",
+        "a.example: delay, 4.2 s; 32 at hand, 1 under way, answers in 0.31 s",
+        "b.example: robots.txt; 10 at hand, 0 under way, answers in 0.30 s",
+    ]
+
+
+def test_stages_say_how_full_they_are_and_the_oldest_request_where_it_is() -> None:
+    now = at(
+        fetching=8, resolving=2, connecting=5, parsing=64, unparsed=3, callbacks=1, uncommitted=7, start_read=False
+    )
+    stays = [
+        Stay("worker 01", "fetch", "https://a.example/1", 1.0),
+        Stay("worker 07", "fetch", "https://a.example/7", 9.5),
+    ]
+    head, stages, title, *oldest = text(now, stays, 0.12)
+    assert head.startswith("waits for the parse processes: raise parse.processes")
+    assert stages == (
+        "8 of 8 requests under way (2 for a name, 3 to connect) · 64 pages in 2 parse processes, 3 found no room · "
+        "1 async callbacks or steps · 7 to commit · 0 queued, start() goes on · loop 120 ms late"
+    )
+    assert (title, oldest[0]) == ("under way longest:", "9.5 s  fetch  https://a.example/7  (worker 07)")
+
+
+def test_every_cause_that_can_be_mended_says_how() -> None:
+    assert set(Cause) - set(ADVICE) == {Cause.NOTHING, Cause.STOPPING, Cause.HELD}
+    assert text(at(held=("memory",)))[0] == "waits for something that holds intake: memory"
+    assert text(at())[0] == "nothing keeps it waiting"
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (at(), ""),
+        (at(fetching=8, waits={Wait.WORKER: 3}), ""),
+        (at(held=("commit",)), ""),
+        (at(unparsed=2), "the parse processes"),
+        (at(waits={Wait.DELAY: 31}, longest=(host(left=4.2), host(left=9.0))), "31 hosts for delay, next in 4.2 s"),
+        (at(waits={Wait.ROBOTS: 1}, longest=(host(left=0.0),)), "1 host for robots.txt"),
+        (at(fetching=1, waits={Wait.DELAY: 31}), ""),
+    ],
+)
+def test_progress_says_it_in_a_few_words_and_only_where_that_helps(now: Situation, words: str) -> None:
+    assert in_progress(now, cause_of(now)) == words
