@@ -627,10 +627,10 @@ def test_headers_whose_names_only_begin_like_them_are_taken(tmp_path: Path) -> N
 def test_what_is_no_proxy_is_refused_where_it_is_given_without_its_password(tmp_path: Path, proxy: str) -> None:
     told = mistake(tmp_path, f'[fetch]\nproxies = ["http://ok.example:1", "{proxy}"]')
     assert "line 2: fetch.proxies is" in told
-    assert told.endswith("expected a list (each: http://[user:password@]host:port)")
+    assert told.endswith("expected a list (each: http://[user:password@]host:port, or socks5://)")
     assert "secret" not in told
 
 
 def test_proxies_of_every_spelling_are_taken(tmp_path: Path) -> None:
-    proxies = ("http://a.example:3128", "https://u:p@a:1/", "http://[::1]:8080", "http://10.0.0.1:65535")
+    proxies = ("http://a.example:3128", "https://u:p@a:1/", "http://[::1]:8080", "socks5://10.0.0.1:65535")
     assert laid(tmp_path, spider={"fetch.proxies": proxies}).config.fetch.proxies == proxies

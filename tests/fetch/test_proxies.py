@@ -49,6 +49,7 @@ def test_passwords_stay_out_of_messages() -> None:
 
 
 def test_socks_without_its_package_is_one_sentence_with_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socks, "is_installed", lambda: True)
     assert unusable("socks5://user:secret@a:1080") == ""
     monkeypatch.setattr(socks, "is_installed", lambda: False)
     with pytest.raises(ConfigError, match=r"socks5://a:1080.*pip install 'crawler\[socks\]'"):

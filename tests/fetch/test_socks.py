@@ -16,6 +16,7 @@ import trustme
 from crawler.fetch.socks import is_socks
 from crawler.spider.travel import Failure, Page
 
+pytest.importorskip("python_socks")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
