@@ -20,7 +20,7 @@ from crawler.engine.pressure import Pressure
 from crawler.engine.saves import Saves
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import Committed, Frontier
-from crawler.spider.travel import Failed, Finds, Finished, Group, Retry, joined, part_of
+from crawler.spider.travel import Dropped, Failed, Finds, Finished, Group, Retry, joined, part_of
 
 GROUP = 64
 """Tickets a commit: beyond this the cost per ticket no longer falls (measured with SQLite: 1, 10, 64 per group)."""
@@ -167,7 +167,7 @@ class Committer:
 
     def _tell(self, one: Finished) -> None:
         ticket, outcome = one.ticket, one.outcome
-        detail = outcome.detail if isinstance(outcome, Failed) else ""
+        detail = outcome.detail if isinstance(outcome, Failed | Dropped) else ""
         attempts = ticket.attempt + 1
         now = self._clock.now()
         self._bus.emit(

@@ -263,7 +263,7 @@ class Journey:
         if ticket.depth == 0:
             self._scope.widen(found.host)
         elif not redirect.details.dont_filter and (reason := self._scope.refusal(found)) is not None:
-            return Dropped(reason)
+            return Dropped(reason, f"redirects to {redirect.url}")
         return Moved(found, key, exempt=self._scope.is_same(redirect.url, redirect.details.hops))
 
     # 3b. A failure: again later, or given up, which the errback hears of.

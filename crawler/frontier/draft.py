@@ -100,8 +100,7 @@ class Draft:
                 again = Entry(row.again(row.attempt + 1), packing.whole_ms(max(outcome.at, FRESH)), entry.referrer)
                 self.entering.append((finished.ticket.host, again))
             case Failed() | Dropped():
-                detail = outcome.detail if isinstance(outcome, Failed) else ""
-                cell = packing.ended_cell(row, outcome.tag, outcome.reason, detail, self._now)
+                cell = packing.ended_cell(row, outcome.tag, outcome.reason, outcome.detail, self._now)
                 self._ended.append((row.id, row.page, cell))
         self._gather(finished.finds, row.depth + 1, row.id, row.url, source)
 

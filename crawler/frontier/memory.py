@@ -325,10 +325,8 @@ class MemoryFrontier:
                 again = Entry(row.again(row.attempt + 1), max(outcome.at, FRESH), entry.referrer)
                 self._push(ticket.host, again, due)
             case Failed() | Dropped():
-                detail = outcome.detail if isinstance(outcome, Failed) else ""
-                ended = Ended(
-                    row.id, row.url, outcome.tag, outcome.reason, detail, row.attempt + 1, entry.referrer, self._now
-                )
+                tag, why, detail = outcome.tag, outcome.reason, outcome.detail
+                ended = Ended(row.id, row.url, tag, why, detail, row.attempt + 1, entry.referrer, self._now)
                 self._ended[row.id] = (ended, row)
         of_page = self._insert_all(finished.finds, row.depth + 1, row.url, due)
         known += of_page[1]

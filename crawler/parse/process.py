@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import site
 import socket
@@ -25,6 +26,8 @@ from crawler.parse.board import Board, scratch
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 MAX_DUMP = 64 * 1024
+LAST_MOMENT = 0.5
+"""Seconds from the end of a process's socket, which the kernel closes first, to its own."""
 
 
 class Spawned(NamedTuple):
@@ -35,16 +38,33 @@ class Spawned(NamedTuple):
     board: Board
     dump: int
     lifeline: int
+    starved: int | None
+    """`starved_processes()` at the start."""
+
+
+_KILLERS = {
+    True: "most likely by the kernel for want of memory",
+    False: "by something outside of the crawl: the kernel killed nothing for want of memory",
+    None: "by something outside of the crawl, or by the kernel for want of memory",
+}
 
 
 class Death(NamedTuple):
-    """How a process ended. `code` as in `Popen.returncode`; `dump`: what faulthandler wrote."""
+    """How a process ended. `code` as in `Popen.returncode`; `dump`: what faulthandler wrote.
+
+    starved: whether the kernel has killed any process for want of memory while this one lived; None if it does not say.
+    cut_off: it had closed its socket and lived on, so we ended it.
+    """
 
     code: int
     dump: str
+    starved: bool | None = None
+    cut_off: bool = False
 
     def describe(self) -> str:
         """The end of a sentence that begins with "the process"."""
+        if self.cut_off:
+            return "closed its connection to the crawl (a callback may close its own files only) and was ended"
         if self.code >= 0:
             return f"exited with status {self.code}"
         try:
@@ -52,12 +72,13 @@ class Death(NamedTuple):
         except ValueError:
             name = f"signal {-self.code}"
         if -self.code == signal.SIGKILL:
-            return "was killed by SIGKILL, most likely by the kernel for want of memory"
+            return f"was killed by SIGKILL, {_KILLERS[self.starved]}"
         return f"was killed by {name}"
 
 
 def spawn(start: wire.Start) -> Spawned:
     """Start a process and hand it the first frame. Blocks: for a thread. Whatever fails leaves nothing open."""
+    starved = starved_processes()
     ours, theirs = socket.socketpair()
     fds = [scratch("board"), scratch("dump")]
     lifeline_read, lifeline = os.pipe()
@@ -76,7 +97,7 @@ def spawn(start: wire.Start) -> Spawned:
     with contextlib.suppress(OSError):  # it has died already: its end of the socket says so
         ours.sendall(wire.frame(start))
     ours.setblocking(False)
-    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline)
+    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline, starved)
 
 
 def _popen(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -122,6 +143,7 @@ def _stderr() -> int:
 def bury(spawned: Spawned) -> Death:
     """Make sure that the process is gone, and with it every program that a callback has left in its group; reap it,
     read its last words, close everything. Blocks: for a thread."""
+    cut_off = not _ends_by_itself(spawned.popen.pid)
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where only a zombie is left
         os.killpg(spawned.popen.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
     spawned.popen.kill()  # a callback may have put its process into another group
@@ -130,7 +152,33 @@ def bury(spawned: Spawned) -> Death:
     os.close(spawned.dump)
     os.close(spawned.lifeline)
     spawned.board.close()
-    return Death(code, dump)
+    now = starved_processes() if code == -signal.SIGKILL else None
+    starved = None if now is None or spawned.starved is None else now > spawned.starved
+    return Death(code, dump, starved, cut_off and code == -signal.SIGKILL)
+
+
+def _ends_by_itself(pid: int) -> bool:
+    """Whether a process whose socket has ended is over, or so within `LAST_MOMENT`; True where that cannot be seen."""
+    if not hasattr(os, "pidfd_open"):
+        return True
+    handle = os.pidfd_open(pid)  # it is not reaped yet
+    try:
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        return bool(waiting.poll(LAST_MOMENT * 1000))
+    finally:
+        os.close(handle)
+
+
+def starved_processes() -> int | None:
+    """Processes that the kernel has killed for want of memory since it started, in all containers; None if it does not
+    say so (not Linux)."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
 
 
 class Process:

@@ -218,6 +218,7 @@ class Failed(Outcome, frozen=True):
 class Dropped(Outcome, frozen=True):
     tag: ClassVar[str] = "dropped"
     why: str
+    detail: str = ""
 
     @property
     def reason(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from support.scripted import HOST, Crawl, page
 
 from crawler.errors import DropItem
 from crawler.events import CallbackFailed, FetchEnded, FetchStarted
+from crawler.frontier.inspection import Inspection
 from crawler.spider.base import Spider
 from crawler.spider.request import Request
 from crawler.spider.travel import Failure
@@ -56,6 +58,18 @@ WEB: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 @pytest.mark.parametrize(("answers", "expected"), [case[1:] for case in WEB], ids=[case[0] for case in WEB])
 async def test_each_answer_is_one_outcome(crawl: Any, answers: Any, expected: Any) -> None:
     assert await ends(crawl(answers=answers)) == expected
+
+
+@pytest.mark.parametrize("folder", [False, True])
+async def test_where_a_redirect_leads_that_is_not_followed_is_told(crawl: Any, tmp_path: Path, folder: bool) -> None:
+    answers = {"/1": page("/2"), "/2": "https://b.example/out"}
+    run = crawl(answers=answers, **({"folder": tmp_path} if folder else {}))
+    await run.engine.run()
+    told = [(one.outcome, one.reason, one.detail) for one in run.ended]
+    assert told == [("done", "", ""), ("dropped", "offsite", "redirects to https://b.example/out")]
+    if folder:
+        with Inspection(tmp_path) as look:
+            assert [row.detail for row in look.ended()] == ["redirects to https://b.example/out"]
 
 
 async def test_a_redirect_back_to_itself_is_followed_once_the_cookie_is_there(crawl: Any) -> None:

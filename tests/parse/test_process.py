@@ -118,13 +118,38 @@ def test_a_start_that_fails_leaves_nothing_open(write: Callable[..., Written], m
         (0, "exited with status 0"),
         (3, "exited with status 3"),
         (-11, "was killed by SIGSEGV"),
-        (-9, "was killed by SIGKILL, most likely by the kernel for want of memory"),
+        (-9, "was killed by SIGKILL, by something outside of the crawl, or by the kernel for want of memory"),
         (-64, "was killed by SIGRTMAX"),
         (-250, "was killed by signal 250"),
     ],
 )
 def test_a_death_is_described_in_words(code: int, sentence: str) -> None:
     assert Death(code, "").describe() == sentence
+
+
+def test_who_sent_sigkill_is_said_as_far_as_it_is_known() -> None:
+    assert Death(-9, "", starved=True).describe() == (
+        "was killed by SIGKILL, most likely by the kernel for want of memory"
+    )
+    assert "the kernel killed nothing for want of memory" in Death(-9, "", starved=False).describe()
+    assert Death(-9, "", cut_off=True).describe().startswith("closed its connection to the crawl")
+
+
+@pytest.mark.skipif(processes.starved_processes() is None, reason="the kernel does not say what it has killed")
+async def test_a_process_that_somebody_kills_has_not_wanted_for_memory(write: Callable[..., Written]) -> None:
+    conversation = await talk(write(PLAIN))
+    await conversation.messages.get()
+    os.kill(conversation.process.pid, signal.SIGKILL)
+    death = await conversation.end()
+    assert (death.code, death.starved, death.cut_off) == (-9, False, False)
+
+
+async def test_a_process_that_closes_its_socket_and_stays_is_ended_and_said_so(write: Callable[..., Written]) -> None:
+    stays = "def parse(self, response):\n    import os, time\n    os.closerange(3, 100)\n    time.sleep(600)\n"
+    conversation = await talk(write(stays))
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    assert (await conversation.end()).cut_off
 
 
 async def test_signals_to_the_whole_group_do_not_end_a_process(write: Callable[..., Written]) -> None:
