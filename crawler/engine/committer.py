@@ -15,12 +15,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from crawler.clock import Clock
 from crawler.engine.pressure import Pressure
 from crawler.engine.saves import Saves
 from crawler.events import Bus, TicketEnded
 from crawler.frontier.base import Committed, Frontier
-from crawler.spider.travel import Dropped, Failed, Finds, Finished, Group, Retry, joined, part_of
+from crawler.spider.travel import Dropped, Failed, Finds, Finished, Group, Retry, decode_finds, joined, part_of
 
 GROUP = 64
 """Tickets a commit: beyond this the cost per ticket no longer falls (measured with SQLite: 1, 10, 64 per group)."""
@@ -77,7 +79,7 @@ class Committer:
     def add(self, finished: Finished) -> None:
         """Take a ticket that has its outcome."""
         links = len(finished.finds)
-        if links > PART:
+        if links > PART or finished.finds.earlier:
             self._large.append(_Large(finished))
         else:
             self._waiting.append(finished)
@@ -115,10 +117,10 @@ class Committer:
 
     async def _offer(self, page: _Large) -> Committed:
         """The next part of a very large page; when only one is left of it, it joins the others."""
-        part = page.parts.popleft()
+        part = page.next()
         offered = await self._frontier.offer(page.finished.ticket, part)
         if len(page.parts) == 1:
-            page.finished.finds = page.parts.popleft()
+            page.finished.finds = page.next()
             self._large.remove(page)
             self._waiting.append(page.finished)
         else:
@@ -184,12 +186,18 @@ class _Large:
     def __init__(self, finished: Finished) -> None:
         finds = finished.finds
         self.finished = finished
-        self.parts = deque(part_of(finds, start, start + PART) for start in range(0, len(finds), PART))
+        parts = [part_of(finds, start, start + PART) for start in range(0, len(finds.records), PART)] or [Finds()]
         if finds.unlike:
-            kept = [part_of(part, number, number + 1) for part in self.parts for number in part.unlike]
-            self.parts = deque(map(_filtered, self.parts))
-            self.parts[-1] = joined([self.parts[-1], *kept])
+            kept = [part_of(part, number, number + 1) for part in parts for number in part.unlike]
+            parts = [*map(_filtered, parts)]
+            parts[-1] = joined([parts[-1], *kept])
+        self.parts: deque[Finds | msgspec.Raw] = deque([*(encoded for _, encoded in finds.earlier), *parts])
         finished.finds = Finds()
+
+    def next(self) -> Finds:
+        """The part that comes first; it is not there any more."""
+        part = self.parts.popleft()
+        return part if isinstance(part, Finds) else decode_finds(part)
 
 
 def _filtered(finds: Finds) -> Finds:

@@ -23,14 +23,15 @@ import msgspec
 
 from crawler.parse.work import Setup
 from crawler.spider.load import SpiderRef
-from crawler.spider.travel import Answer, Job, joined, part_of
+from crawler.spider.travel import Answer, Finds, Job, joined, part_of
 
 length = struct.Struct("!I")
 READ = 256 * 1024
 """Bytes per read: more than a socket's buffer holds (208 KiB on Linux) would never be filled at once."""
 _MAX_FDS = 16
-PART = 2000
-"""Items and requests in one frame: decoding them holds the parent's loop for about a millisecond."""
+PART = 1000
+"""Items and requests in one frame: decoding them holds the parent's loop for about a millisecond. The requests of a
+frame are decoded when they are stored, so it is also how many of a large page's are stored at once."""
 
 
 class Start(msgspec.Struct, tag="start", array_like=True):
@@ -115,13 +116,16 @@ def frame(message: ToChild | FromChild) -> bytearray:
 def cut(answer: Answer) -> Iterator[Answer]:
     """Parts of an answer with at most `PART` items or requests each; what is left in it, and comes last, is as small.
 
-    Put together again by `join`.
+    Put together again by `join`. Requests that must not be filtered are known by their place in their part, so that
+    part travels open; the others travel encoded once more, and are decoded when their turn has come.
     """
     items, keys, finds = answer.items, answer.item_keys, answer.finds
     for at in range(0, len(items) - PART, PART):
         yield Answer(answer.serial, items=items[at : at + PART], item_keys=keys[at : at + PART])
     for at in range(0, len(finds) - PART, PART):
-        yield Answer(answer.serial, finds=part_of(finds, at, at + PART))
+        part = part_of(finds, at, at + PART)
+        closed = Finds(earlier=[(PART, msgspec.Raw(_encoder.encode(part)))])
+        yield Answer(answer.serial, finds=part if part.unlike else closed)
     if len(items) > PART:
         rest = (len(items) - 1) // PART * PART
         answer.items, answer.item_keys = items[rest:], keys[rest:]

@@ -72,9 +72,12 @@ class Finds(msgspec.Struct, omit_defaults=True):
     unlike: list[int] = msgspec.field(default_factory=list)
     """Which of them, ascending, must not be filtered. Their keys are drawn anew each time the page is parsed, so they
     may enter the frontier with its outcome only."""
+    earlier: list[tuple[int, msgspec.Raw]] = msgspec.field(default_factory=list)
+    """Those of the same page that come before these, some at a time: how many, and a `Finds` that is still encoded. A
+    million records that the garbage collector must look at hold the loop for a tenth of a second."""
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records) + sum(count for count, _ in self.earlier)
 
 
 def part_of(finds: Finds, start: int, end: int) -> Finds:
@@ -84,13 +87,17 @@ def part_of(finds: Finds, start: int, end: int) -> Finds:
 
 
 def joined(parts: Sequence[Finds]) -> Finds:
-    """All of them, one after another."""
-    starts = itertools.accumulate(map(len, parts), initial=0)
+    """All of them, one after another; what is still encoded stays so, and stands before the rest."""
+    starts = itertools.accumulate((len(part.records) for part in parts), initial=0)
     return Finds(
         b"".join([part.keys for part in parts]),
         list(itertools.chain.from_iterable(part.records for part in parts)),
         [start + number for start, part in zip(starts, parts, strict=False) for number in part.unlike],
+        [encoded for part in parts for encoded in part.earlier],
     )
+
+
+decode_finds = msgspec.msgpack.Decoder(Finds).decode
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -172,6 +172,21 @@ async def test_a_very_large_page_goes_in_parts_and_the_others_between_them() -> 
         running.cancel()
 
 
+async def test_parts_that_come_encoded_are_offered_one_by_one_before_the_rest() -> None:
+    rig = Rig()
+    made = finds(5)
+    part = Finds(finds(PART).keys, [msgspec.Raw(msgspec.msgpack.encode(number)) for number in range(PART)])
+    made.earlier = [(PART, msgspec.Raw(msgspec.msgpack.encode(part))), (7, msgspec.Raw(b"not looked at yet"))]
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(rig.committer.run())
+        rig.committer.add(
+            Finished(Ticket(id=1, key=b"", host="a.example", url="https://a.example/1"), Done(), finds=made)
+        )
+        await settle()
+        assert rig.seen() == [[(1, "offered", PART)]]
+        running.cancel()
+
+
 async def test_groups_are_bounded_in_requests_too() -> None:
     rig = Rig()
     async with asyncio.TaskGroup() as tasks:

@@ -25,7 +25,8 @@ from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.spider import load
 from crawler.spider.harvest import Limits
-from crawler.spider.travel import Answer, Found, Spool
+from crawler.spider.request import Request, found_of
+from crawler.spider.travel import Answer, Found, Spool, decode_finds
 
 
 def children() -> set[int]:
@@ -130,9 +131,10 @@ async def test_an_answer_of_any_size_arrives_whole_and_in_order(start: Start) ->
     small, large = await running.run(job("parse"), job("parse"))
     for answer in (small, large):
         assert [item["n"] for item in items(answer)] == list(range(30_000))
-        found = [msgspec.msgpack.decode(record, type=Found).url for record in answer.finds.records]
+        finds = [*(decode_finds(encoded) for _, encoded in answer.finds.earlier), answer.finds]
+        found = [msgspec.msgpack.decode(record, type=Found).url for part in finds for record in part.records]
         assert found == [f"http://a.example/{n}" for n in range(30_000)]
-        assert len(answer.finds.keys) == 12 * 30_000
+        assert b"".join(part.keys for part in finds) == b"".join(found_of(Request(url))[0] for url in found)
 
 
 async def test_scope_widened_meanwhile_counts_for_the_pages_after_it_and_in_later_processes(start: Start) -> None:

@@ -15,7 +15,18 @@ from parse.conftest import descriptors
 from crawler.parse import wire
 from crawler.parse.work import Setup
 from crawler.spider.load import SpiderRef
-from crawler.spider.travel import Answer, Failure, Finds, Job, LogRecord, Refused, Trouble
+from crawler.spider.travel import (
+    Answer,
+    Failure,
+    Finds,
+    Job,
+    LogRecord,
+    Refused,
+    Trouble,
+    decode_finds,
+    joined,
+    part_of,
+)
 
 
 @pytest.fixture
@@ -91,27 +102,46 @@ def test_every_message_of_the_child_arrives_as_it_was(
     assert wire.frame(got) == wire.frame(message)
 
 
-@given(st.integers(0, 25), st.integers(0, 25), st.booleans())
-def test_a_large_answer_is_cut_into_small_parts_and_joined_to_what_it_was(items: int, finds: int, keyed: bool) -> None:
+def opened(finds: Finds) -> Finds:
+    """All of it, decoded."""
+    return joined([*(decode_finds(encoded) for _, encoded in finds.earlier), part_of(finds, 0, len(finds.records))])
+
+
+@given(st.integers(0, 25), st.integers(0, 25), st.booleans(), st.sets(st.integers(0, 24)))
+def test_a_large_answer_is_cut_into_small_parts_and_joined_to_what_it_was(
+    items: int, finds: int, keyed: bool, unlike: set[int]
+) -> None:
     keys = [b"%012d" % n for n in range(finds)]
     whole = Answer(
         3,
         items=[b"%d" % n for n in range(items)],
         item_keys=[b"key %d" % n for n in range(items)] if keyed else [],
-        finds=Finds(b"".join(keys), [msgspec.Raw(key) for key in keys]),
+        finds=Finds(
+            b"".join(keys),
+            [msgspec.Raw(msgspec.msgpack.encode(key)) for key in keys],
+            sorted(number for number in unlike if number < finds),
+        ),
         counters={"n": 1},
     )
-    before = (list(whole.items), list(whole.item_keys), whole.finds.keys, [bytes(raw) for raw in whole.finds.records])
+    before = (list(whole.items), list(whole.item_keys))
+    asked = {bytes(whole.finds.records[n]): n in whole.finds.unlike for n in range(finds)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire, "PART", 4)
-        parts = list(wire.cut(whole))
+        parts = [msgspec.msgpack.decode(msgspec.msgpack.encode(part), type=Answer) for part in wire.cut(whole)]
     for part in (*parts, whole):
         assert len(part.items) <= 4
         assert len(part.finds) <= 4
         assert len(part.item_keys) in {0, len(part.items)}
         assert part.serial == 3
     wire.join(parts, whole)
-    assert before == (whole.items, whole.item_keys, whole.finds.keys, [bytes(raw) for raw in whole.finds.records])
+    assert before == (whole.items, whole.item_keys)
+    assert len(whole.finds) == finds
+    assert all(not decode_finds(encoded).unlike for _, encoded in whole.finds.earlier)
+    found = opened(whole.finds)
+    assert {bytes(found.records[n]): n in found.unlike for n in range(finds)} == asked
+    assert found.keys == b"".join(msgspec.msgpack.decode(record) for record in found.records)
+    if not unlike:
+        assert found.keys == b"".join(keys), "in their order"
     assert whole.counters == {"n": 1}
 
 
