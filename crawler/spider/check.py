@@ -30,7 +30,7 @@ def check_class(cls: object) -> None:
         raise SpiderError(f"a crawl takes the spider's class, not an object of it: crawl({name}), not crawl({name}())")
     if not (isinstance(cls, type) and issubclass(cls, Spider)):
         raise SpiderError(f"a crawl takes a class that inherits from crawler.Spider, not {repr(cls)[:80]}")
-    if not _own_bases(cls):
+    if cls.__module__.startswith(f"{__package__}."):  # Spider, CrawlSpider …
         raise SpiderError(f"{cls.__qualname__} crawls nothing by itself: write a class that inherits from it")
     if not isinstance(getattr(cls, "name", None), str) or not cls.name:
         _refuse(cls, f'{cls.__qualname__} needs a name: name = "{cls.__qualname__.lower()}"')
