@@ -21,6 +21,7 @@ from rich.console import Console
 from crawler import app
 from crawler.cli import descriptors, loop, options, terminal
 from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
+from crawler.cli.notices import Unreachable, log_error
 from crawler.cli.output import SummaryFile, check_output
 from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
@@ -29,7 +30,7 @@ from crawler.config import Config
 from crawler.diagnostics import account, findings, limits, why
 from crawler.diagnostics.findings import Diagnosis, Finding, Record
 from crawler.diagnostics.limits import FailOn
-from crawler.diagnostics.report import Line, Report, SpiderError, as_json, lines
+from crawler.diagnostics.report import Line, Report, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.errors import UsageError
 from crawler.events import Bus, Progress, RobotsRead, Summary
@@ -157,8 +158,9 @@ def _run(
 ) -> Ended:
     """Crawl, with the job's lock held; a job that has come to its end is marked so."""
     bus = Bus()
-    report = Report(bus, on_new_error=_log_error)
-    bus.on(RobotsRead, _log_robots)
+    report = Report(bus, on_new_error=log_error)
+    unreachable = Unreachable()
+    bus.on(RobotsRead, unreachable)
     sink = open_sink(job.output, overwrite=job.definition.overwrite, fields=config.output.fields, cuts=job.folder)
 
     def make() -> Engine:
@@ -170,6 +172,7 @@ def _run(
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT)
     job.reopen()
     summary, received, record = loop.run(lambda: _crawl(make, window), config.crawl.loop)
+    unreachable.close()
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(time.time(), summary))
     found = findings.findings(summary, record)
@@ -260,14 +263,3 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
             crawling.uncancel()
             summary = engine.summary()
     return summary, received, Record() if windows is None else windows.record()
-
-
-def _log_robots(event: RobotsRead) -> None:
-    if event.verdict == "unreachable":
-        log.warning("%s cannot be had (%s): nothing is asked of that host until it can", event.url, event.why)
-
-
-def _log_error(error: SpiderError) -> None:
-    """The first page of each way to fail; how many there were stands in the summary."""
-    at = f" at {error.where}" if error.where else ""
-    log.error("%s%s", error.detail or error.kind, at, extra={"url": error.url})
