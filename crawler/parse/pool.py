@@ -6,7 +6,8 @@
                       batch comes back   └ slow: what is behind it goes to others
 
 A page gets exactly one answer, whoever runs it: the first counts. The pool knows jobs and answers, not tickets, and
-decides nothing about fetching again. Its decisions are in `policy.py`, its processes in `staff.py`.
+decides nothing about fetching again. Its decisions are in `policy.py`, its pages in
+`pages.py`, its processes in `staff.py`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import logging
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 
 from crawler.config import ParseConfig
+from crawler.errors import JobError
 from crawler.events import Bus, ParseKilled
 from crawler.parse import logs, policy, wire
 from crawler.parse.entry import Entry, file_of
+from crawler.parse.pages import Pages
 from crawler.parse.process import Death
 from crawler.parse.replica import copy_attributes
 from crawler.parse.room import Room
@@ -82,12 +83,9 @@ class ParsePool:
         self._staff = Staff(
             size, self._make_start, hooks, config.timeout, (config.recycle_pages, config.recycle_growth)
         )
-        # All mutable state: pages by where they are, the scope so far, and who waits for answers.
+        # All mutable state: the pages, the scope so far, and who waits for answers.
         self._room = Room(policy.QUEUE_PAGES * max(1, size), policy.QUEUE_BYTES)
-        self._serial = 0
-        self._open: dict[int, Entry] = {}
-        self._waiting: deque[Entry] = deque()
-        self._answers: list[tuple[Entry, Answer]] = []
+        self._pages = Pages()
         self._domains = None if setup.domains is None else list(setup.domains)
         self._arrival: asyncio.Future[None] | None = None
         self._closing = False
@@ -124,11 +122,7 @@ class ParsePool:
         except BaseException:
             self._room.leave(size)
             raise
-        self._serial += 1
-        job.serial = self._serial
-        entry = Entry(job, token, size, file)
-        self._open[job.serial] = entry
-        self._waiting.append(entry)
+        self._pages.enter(job, token, size, file)
         if self._here is None:
             self._feed()
         else:
@@ -139,8 +133,8 @@ class ParsePool:
 
         For one task. Raises SpiderError if the spider's file, loaded once, cannot be loaded any more.
         """
-        while not self._answers:
-            if self._here is not None and self._waiting:
+        while not self._pages.has_answers:
+            if self._here is not None and self._pages.waiting:
                 await self._run_here(self._here)
                 continue
             if self._staff.broken is not None:
@@ -149,7 +143,7 @@ class ParsePool:
                 return []
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
-        answers, self._answers = self._answers, []
+        answers = self._pages.answers()
         for entry, _ in answers:
             self._room.leave(entry.size)
         return [(entry.token, answer) for entry, answer in answers]
@@ -177,15 +171,12 @@ class ParsePool:
         """
         try:
             if grace > 0 and self._here is None:
-                await self._staff.idle_within(grace, lambda: not self._open)
+                await self._staff.idle_within(grace, lambda: not self._pages.unanswered)
         finally:
             self._closing = True
             self._room.shut()
             await self._staff.close()
-            for entry in self._open.values():
-                entry.close()
-            self._open.clear()
-            self._waiting.clear()
+            self._pages.clear()
             self._arrive()
 
     def statistics(self) -> Statistics:
@@ -193,7 +184,7 @@ class ParsePool:
         return Statistics(
             pages=self._room.pages,
             bytes=self._room.bytes,
-            waiting=len(self._waiting),
+            waiting=self._pages.waiting,
             running=sum(len(worker.assigned) for worker in staff.workers),
             processes=len(staff.workers),
             kills=staff.kills,
@@ -216,42 +207,21 @@ class ParsePool:
             return await file_of(job)
         except OSError as bad:
             if job.spool is not None:
-                raise
+                raise JobError(f"the file of a large body has gone, or cannot be opened: {bad}") from None
             log.warning("a body of %d bytes could not be put into a temporary file (%s)", len(job.body), bad)
             return -1
 
     def _feed(self) -> None:
         """Give out pages while somebody is hungry; ask for another process if pages still wait."""
-        while self._waiting:
-            if self._waiting[0].job.serial not in self._open:
-                self._waiting.popleft()  # answered by a process that it had been taken back from
-                continue
+        while (first := self._pages.next()) is not None:
             worker = self._staff.least_loaded()
-            batch = policy.batch_size(len(self._waiting), self._staff.size)
+            batch = policy.batch_size(self._pages.waiting, self._staff.size)
             if worker is None or not policy.is_hungry(len(worker.assigned), batch):
-                break
-            if self._waiting[0].alone and worker.assigned:
+                self._staff.more()
+                return
+            if first.alone and worker.assigned:
                 return  # the next one to be free takes it, so nobody gets anything until one is
-            self._give(worker, list(self._cut(batch)))
-        if self._waiting:
-            self._staff.more()
-
-    def _cut(self, batch: int) -> Iterable[Entry]:
-        """The next pages for one frame, bounded in number and bytes; one that runs alone, or is a file, by itself."""
-        size = 0
-        for place in range(batch):
-            if not self._waiting:
-                return
-            entry = self._waiting[0]
-            single = entry.alone or entry.file >= 0
-            if place and (single or size + entry.size > policy.MAX_BATCH_BYTES):
-                return
-            self._waiting.popleft()
-            if entry.job.serial in self._open:
-                size += entry.size
-                yield entry
-            if single:
-                return
+            self._give(worker, list(self._pages.cut(batch)))
 
     def _give(self, worker: Worker, entries: list[Entry]) -> None:
         worker.frames += 1
@@ -261,13 +231,7 @@ class ParsePool:
             worker.assigned[entry.job.serial] = entry
         file = entries[0].file
         worker.process.send(wire.Work(worker.frames, [entry.job for entry in entries], file >= 0), file)
-        self._staff.watch(worker)
-
-    def _requeue(self, entries: Iterable[Entry]) -> None:
-        """Back to the head of the queue, in their order."""
-        for entry in reversed(list(entries)):
-            entry.holder = None
-            self._waiting.appendleft(entry)
+        self._staff.overseer.watch(worker)
 
     def _take_back(self, worker: Worker, running: int) -> None:
         """A page has run for long: whatever else its process holds goes to others. What it has done already, and not
@@ -276,7 +240,7 @@ class ParsePool:
         kept = worker.assigned.pop(running, None)
         back = list(worker.assigned.values())
         worker.assigned = {running: kept} if kept is not None else {}
-        self._requeue(back)
+        self._pages.requeue(back)
         self._feed()
 
     # ---- answers in ----------------------------------------------------------------------------------------------
@@ -287,7 +251,7 @@ class ParsePool:
             parts = worker.parts.pop(answer.serial, None)
             if parts is not None:
                 wire.join(parts, answer)
-            entry = self._open.get(answer.serial)
+            entry = self._pages.find(answer.serial)
             if entry is None:
                 continue
             if entry.holder is not None and entry.holder is not worker:
@@ -295,7 +259,7 @@ class ParsePool:
             if answer.trouble is not None and answer.trouble.kind == "parse-memory" and not entry.alone:
                 # The pages before it may have filled the memory: once more, in a process that is not so full.
                 entry.alone = True
-                self._requeue([entry])
+                self._pages.requeue([entry])
                 self._staff.dismiss(worker)
                 continue
             self._answer(entry, answer)
@@ -304,11 +268,9 @@ class ParsePool:
         self._feed()
 
     def _answer(self, entry: Entry, answer: Answer) -> None:
-        del self._open[entry.job.serial]
-        entry.close()
+        self._pages.end(entry, answer)
         if answer.logs:
             self._replay(answer.logs, entry.job.url)
-        self._answers.append((entry, answer))
         self._arrive()
 
     def _arrive(self) -> None:
@@ -322,7 +284,7 @@ class ParsePool:
     def _bury(self, worker: Worker, death: Death, running: int) -> None:
         """A process has ended: blame the page at work, if any is to blame, and give the others to somebody else."""
         blamed = worker.assigned.pop(running, None)
-        rest = [entry for serial, entry in worker.assigned.items() if serial in self._open]
+        rest = [entry for entry in worker.assigned.values() if self._pages.is_open(entry)]
         worker.assigned = {}
         if self._closing:
             return
@@ -337,7 +299,7 @@ class ParsePool:
         elif worker.fate == "":
             if blamed is None:
                 self._count_deaths(rest, death)
-                rest = [entry for entry in rest if entry.job.serial in self._open]
+                rest = [entry for entry in rest if self._pages.is_open(entry)]
             elif blamed.alone:
                 self._fail(blamed, "parse-crash", f"the process {death.describe()}, twice", where)
             else:
@@ -345,7 +307,7 @@ class ParsePool:
                 rest.insert(0, blamed)
             url = blamed.job.url if blamed else ""
             self._bus.emit(ParseKilled, worker.process.pid, url, death.describe(), where)
-        self._requeue(rest)
+        self._pages.requeue(rest)
         self._feed()
 
     def _count_deaths(self, entries: list[Entry], death: Death) -> None:
@@ -364,7 +326,7 @@ class ParsePool:
     async def _run_here(self, work: Work) -> None:
         """One page, in this process: it blocks the loop, as `parse.processes = 0` says."""
         await asyncio.sleep(0)
-        entry = self._waiting.popleft()
+        entry = self._pages.take()
         began = time.monotonic()
         self._answer(entry, work.run(entry.job))
         if (took := time.monotonic() - began) > self._config.timeout:

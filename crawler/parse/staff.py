@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from crawler.errors import CrawlerError, SpiderError
 from crawler.parse import policy, wire
+from crawler.parse.overseer import Overseer
 from crawler.parse.process import Death, Process, Spawned, bury, spawn
 from crawler.parse.worker import Worker
 from crawler.spider import blame
@@ -55,7 +56,9 @@ class Staff:
         self.size = size
         self._make_start = make_start
         self._hooks = hooks
-        self._timeout = timeout
+        self.overseer = Overseer(
+            timeout, hooks.on_slow if size > 1 else None, lambda worker, serial: self._stop(worker, "timeout", serial)
+        )
         self._recycle_pages, self._recycle_growth = recycle
         self._executor = concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="parse process")
         # All mutable state: who is there, how many come and go, and what became of them.
@@ -141,10 +144,9 @@ class Staff:
 
     def _on_message(self, process: Process, message: wire.FromChild) -> None:
         worker = process.owner
-        worker.heard = time.monotonic()
+        self.overseer.heard(worker)
         if isinstance(message, wire.Report):
-            if worker.is_slow:
-                self._recover(worker)
+            self.overseer.recover(worker)
             self._hooks.on_answers(worker, message.answers)
             self._consider_recycling(worker, len(message.answers), message.memory)
             if worker.is_leaving and not worker.assigned:
@@ -178,49 +180,6 @@ class Staff:
             log.debug("parse process %d is replaced after %d pages, %d bytes of growth", worker.process.pid,
                       worker.pages, grown)  # fmt: skip
             self.more()
-
-    # ---- watching ------------------------------------------------------------------------------------------------
-
-    def watch(self, worker: Worker) -> None:
-        """Look after a worker that has been given pages, until it has none: four looks a second at most."""
-        if worker.timer is None:
-            worker.heard = time.monotonic()
-            worker.set_timer(min(policy.TAKE_BACK_AFTER, self._timeout), self._look)
-
-    def _recover(self, worker: Worker) -> None:
-        """A slow worker has answered: it may have pages again."""
-        worker.is_slow = False
-        if worker.timer is not None:
-            worker.set_timer(min(policy.TAKE_BACK_AFTER, self._timeout), self._look)
-
-    def _look(self, worker: Worker) -> None:
-        worker.timer = None
-        serial, since = worker.process.board.running()
-        if worker.fate or not (worker.assigned or serial):
-            return
-        now = time.monotonic()
-        late = now - worker.due
-        if late >= policy.STOPPED:
-            # The machine slept, or Ctrl-Z stopped the whole group: that time is nobody's fault.
-            worker.heard += late
-            if since and since < worker.due:
-                before = worker.pardoned[1] if worker.pardoned[0] == serial else 0.0
-                worker.pardoned = (serial, before + late)
-        verdict = policy.judge(
-            now=now,
-            since=since,
-            pardon=worker.pardoned[1] if worker.pardoned[0] == serial else 0.0,
-            heard=worker.heard,
-            timeout=self._timeout,
-        )
-        if verdict.kill:
-            self._stop(worker, "timeout", serial)
-            return
-        if verdict.is_slow:
-            worker.is_slow = True
-            if self.size > 1:
-                self._hooks.on_slow(worker, serial)
-        worker.set_timer(verdict.look_after, self._look)
 
     # ---- ending --------------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Boss:
         worker.assigned[serial] = entry
         worker.frames += 1
         worker.process.send(wire.Work(worker.frames, [page]))
-        self.staff.watch(worker)
+        self.staff.overseer.watch(worker)
 
     async def until(self, condition: Callable[[], object]) -> None:
         while not condition():
@@ -162,7 +162,7 @@ async def test_time_for_which_everything_stood_still_does_not_count(employ: Call
     # As if it had begun 100 s ago, and the timer should have fired 99 s ago.
     board._now_running.pack_into(worker.process.board._memory, 0, 7, time.monotonic() - 100.0)
     worker.due = time.monotonic() - 99.0
-    boss.staff._look(worker)
+    boss.staff.overseer.look(worker)
     assert worker.fate == ""
     await boss.until(lambda: boss.answers)
     assert boss.deaths == []
@@ -177,7 +177,7 @@ async def test_its_twin_that_really_ran_so_long_is_killed(employ: Callable[..., 
     worker.drop_timer()
     board._now_running.pack_into(worker.process.board._memory, 0, 7, time.monotonic() - 100.0)
     worker.due = time.monotonic()
-    boss.staff._look(worker)
+    boss.staff.overseer.look(worker)
     assert worker.fate == "timeout"
     await boss.until(lambda: boss.deaths)
 
