@@ -22,7 +22,7 @@ from crawler.clock import SystemClock
 from crawler.config import Config, DiagnosticsConfig
 from crawler.diagnostics.account import account_of
 from crawler.diagnostics.explain import Whereabouts
-from crawler.diagnostics.findings import Record
+from crawler.diagnostics.findings import Record, Trouble
 from crawler.diagnostics.loop import LoopWatch, to_log
 from crawler.diagnostics.sampler import Sampler
 from crawler.engine.lifecycle import Engine
@@ -159,11 +159,11 @@ class Windows(NamedTuple):
     loop: LoopWatch
     sampler: Sampler
 
-    def record(self) -> Record:
+    def record(self, troubles: tuple[Trouble, ...] = ()) -> Record:
         """What is kept of the run for its diagnosis."""
         shares = self.sampler.pace.shares()
         causes = {cause.name: seconds for cause, seconds in shares.causes.items()}
-        return Record(account_of(self.loop), causes, shares.host)
+        return Record(account_of(self.loop), causes, shares.host, troubles)
 
 
 @contextlib.contextmanager

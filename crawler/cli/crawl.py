@@ -28,6 +28,7 @@ from crawler.cli.project import Project, spider_arguments
 from crawler.cli.resume import Wish, hold, shown
 from crawler.config import Config
 from crawler.diagnostics import account, findings, limits, why
+from crawler.diagnostics.audit import Audit
 from crawler.diagnostics.findings import Diagnosis, Finding, Record
 from crawler.diagnostics.limits import FailOn
 from crawler.diagnostics.report import Line, Report, as_json, lines
@@ -36,6 +37,7 @@ from crawler.errors import UsageError
 from crawler.events import Bus, Progress, RobotsRead, Summary
 from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
+from crawler.spider import blame
 from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
@@ -223,6 +225,9 @@ class Watching(NamedTuple):
     quiet: bool
     items_on_stdout: bool
 
+    def audit(self) -> contextlib.AbstractContextManager[Audit | None]:
+        return Audit(blame.home_of(self.cls)) if self.config.diagnostics.watch else contextlib.nullcontext()
+
     def window(self, engine: Engine, windows: app.Windows | None) -> Window:
         def read() -> Progress:
             now = engine.progress()
@@ -253,6 +258,7 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
     with (
         signals(stop, crawling.cancel) as received,
         app.watching(engine, watching.cls, watching.config.diagnostics) as windows,
+        watching.audit() as audit,
         watching.window(engine, windows) as window,
     ):
         try:
@@ -262,4 +268,5 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
                 raise
             crawling.uncancel()
             summary = engine.summary()
-    return summary, received, Record() if windows is None else windows.record()
+    troubles = audit.troubles if audit is not None else ()
+    return summary, received, Record() if windows is None else windows.record(troubles)
