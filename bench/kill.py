@@ -3,9 +3,9 @@
     python bench/kill.py 25            SIGKILL, the default
     python bench/kill.py 10 --signal TERM
 
-Every run is the real program, `crawler crawl`, in a process of its own. What is compared: the multiset of items, the
-count of pages, the law of conservation. The site is generated: pages that link to each other, redirects, pages that
-fail for a while, dead links, and items that name their page.
+Every run is the real program, `crawler crawl`, in a process of its own. What is compared: the multiset of items, how
+many requests ended in which way, that each page was committed once, the law of conservation. The site is generated:
+pages that link to each other, redirects, pages that fail for a while, dead links, and items that name their page.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from collections import Counter
 from pathlib import Path
 
 from aiohttp import web
+
+from crawler.frontier.inspection import Inspection
 
 PAGES = 1500
 SPIDER = """
@@ -97,7 +99,8 @@ async def crawl(project: Path, url: str, kill_after: float | None, number: signa
         process.send_signal(number)
         _, errors = await process.communicate()
     if process.returncode not in (0, -number, 128 + number):
-        raise SystemExit(f"the crawl ended with {process.returncode}:\n{errors.decode()}")
+        failed = said(project, "failed")
+        raise SystemExit(f"the crawl ended with {process.returncode}:\n{errors.decode()}{failed}")
     return process.returncode
 
 
@@ -114,13 +117,24 @@ def items(project: Path) -> Counter[str]:
     return Counter(json.dumps(json.loads(line), sort_keys=True) for line in lines)
 
 
-def verify(project: Path) -> str:
-    command = [sys.executable, "-m", "crawler", "jobs", "verify", "maze"]
+def said(project: Path, *words: str) -> str:
+    """What a command about the job says."""
+    command = [sys.executable, "-m", "crawler", *words, "maze"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"the job is not sound: {done.stdout}{done.stderr}")
+        raise SystemExit(f"crawler {' '.join(words)}: {done.stdout}{done.stderr}")
     return done.stdout.strip()
+
+
+def verify(project: Path) -> str:
+    """The law of the job, in the program's words, without the job's name; each page that is done was parsed once."""
+    law = said(project, "jobs", "verify").partition(" is sound: ")[2]
+    with Inspection(next(project.glob(".crawler/maze/2*"))) as look:
+        known = look.statistics()
+    if known.counters["parsed"] != known.done:
+        raise SystemExit(f"{known.done:,} pages are done, but {known.counters['parsed']:,.0f} were committed")
+    return law
 
 
 async def run(kills: int, number: signal.Signals, seed: int) -> str:
@@ -152,7 +166,10 @@ async def _compare(maze: Maze, url: str, kills: int, number: signal.Signals, ran
         if seen != expected:
             lost, twice = expected - seen, seen - expected
             raise SystemExit(f"{lost.total()} items lost, {twice.total()} too many, after {done} kills (seed {seed})")
-        return f"{done} x {number.name}: {seen.total()} items, each as often as undisturbed; {verify(torn)}"
+        law = verify(torn)
+        if law != verify(whole):
+            raise SystemExit(f"undisturbed: {verify(whole)}; after {done} kills (seed {seed}): {law}")
+        return f"{done} x {number.name}: {seen.total()} items, each as often as undisturbed; {law}"
 
 
 def is_finished(project: Path) -> bool:

@@ -22,7 +22,6 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 ROOM = "Make room and run the same command again: nothing that was committed is lost"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -89,9 +88,9 @@ class DropItem(Exception):
         self.reason = reason
 
 
-def disk_refuses(path: str | os.PathLike[str], refused: OSError) -> str:
+def disk_refuses(path: str | os.PathLike[str], refused: OSError, what: str = " cannot be written") -> str:
     """One sentence for a JobError: which file, what the disk says, and how to go on if it is full."""
-    said = f"{Path(path)} cannot be written: {refused.strerror or refused}"
+    said = f"{os.fspath(path)}{what}: {refused.strerror or refused}"
     return f"{said}. {ROOM}" if refused.errno in _FULL else said
 
 

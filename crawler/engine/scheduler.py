@@ -343,7 +343,12 @@ class Scheduler:
 
     def _begin(self, lane: Lane, ticket: Ticket) -> None:
         """A request to this host is under way. Where no gap is to be kept, the next one need not wait for its sending:
-        several go in one turn of the loop, and everything behind them works on more than one page at a time."""
+        several go in one turn of the loop, and everything behind them works on more than one page at a time.
+
+        Written down at once and again when it has been sent: a kill may come after a server has got it and before we
+        know.
+        """
+        self._frontier.sent(ticket, self._clock.now(), self._quarantine.is_alone(ticket))
         lane.fetching += 1
         lane.sending = ticket.id if self.rules.delay(lane.state) else 0
         if lane.state.hangs:

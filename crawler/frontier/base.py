@@ -254,8 +254,10 @@ class Frontier(Protocol):
         """Insert start requests (key, request) and remember `cursor`; `finished`: `start()` has come to its end."""
 
     def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
-        """A request is being sent now, perhaps one that is no row: robots.txt, `self.fetch`. Survives kill -9: see
-        `Lease.last_sent`, `last_sent` and `suspects`. Raises JobError for a full disk."""
+        """A request is being sent, perhaps one that is no row (robots.txt, `self.fetch`); the last time told counts.
+
+        Survives kill -9: see `Lease.last_sent`, `last_sent` and `suspects`. Raises JobError for a full disk.
+        """
 
     def in_hand(self, ticket: Ticket) -> None:
         """Code of the spider's runs for it in this process from now on. Survives kill -9: see `Deaths`."""

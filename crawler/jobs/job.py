@@ -23,7 +23,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from crawler.errors import JobError
+from crawler.errors import JobError, disk_refuses
 from crawler.events import Summary
 
 FORMAT = 1
@@ -116,7 +116,7 @@ class Job:
         try:
             _write(self.folder / name, content)
         except OSError as refused:
-            raise JobError(f"{self.folder / name} cannot be written: {refused.strerror}") from None
+            raise JobError(disk_refuses(self.folder / name, refused)) from None
 
     def kept(self, name: str, kind: type[T]) -> T | None:
         """What was kept under that name; None if nothing was. Raises JobError if the file is damaged."""
@@ -222,9 +222,12 @@ def lock(folder: Path) -> int:
             f"the job {name_of(folder)} is being run by {f'process {pid}' if pid else 'another process'}: "
             "wait for it, or stop it first"
         ) from None
+    except FileNotFoundError:
+        os.close(descriptor)
+        raise JobError(f"the job in {folder} cannot be run: it is gone") from None
     except OSError as refused:
         os.close(descriptor)
-        raise JobError(f"the job in {folder} cannot be run: {refused.strerror}") from None
+        raise JobError(disk_refuses(folder / LOCK, refused)) from None
     return descriptor
 
 

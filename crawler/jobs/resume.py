@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from crawler.errors import JobError, UsageError, near_miss
+from crawler.errors import JobError, UsageError, disk_refuses, near_miss
 from crawler.frontier.inspection import Inspection
 from crawler.jobs.job import DEFINITION, FORMAT, ITEMS, LOCK, Definition, Identity, Job, begin, load, lock
 from crawler.settings import Settings, describe
@@ -54,7 +54,7 @@ def at(folder: Path, now: Definition, cls: type[Spider], *, resume: bool) -> Ite
         folder.mkdir(parents=True, exist_ok=True)
         held = lock(folder)
     except OSError as refused:
-        raise JobError(f"{folder}: a job cannot be begun here: {refused.strerror}") from None
+        raise JobError(disk_refuses(folder, refused, ": a job cannot be begun here")) from None
     new = not (folder / DEFINITION).exists()
     try:
         if new:

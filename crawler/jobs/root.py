@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from crawler.errors import JobError, UsageError
+from crawler.errors import JobError, UsageError, disk_refuses
 from crawler.jobs.job import DEFINITION, Definition, Job, begin, load, lock
 
 LATEST = "latest"
@@ -67,7 +67,7 @@ class Jobs:
             job = begin(_new_folder(parent, next(self.folders(spider), None)), definition)
             _point(parent / LATEST, job.folder.name)
         except OSError as refused:
-            raise JobError(f"{parent}: a job cannot be begun here: {refused.strerror}") from None
+            raise JobError(disk_refuses(parent, refused, ": a job cannot be begun here")) from None
         return job
 
     def remove(self, folder: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from support.program import Program, Tree
 from support.site import Site, links
 
 import crawler
@@ -215,3 +218,56 @@ async def test_two_hosts_on_one_machine_are_two_hosts(site: Site, other_site: Si
     assert min(one.shortest_gap() for one in arrivals) >= DELAY - TOLERANCE
     assert Counter(order) == {"a": 6, "b": 6}
     assert order.index("b") < 6, "the second host did not wait until the first one had ended"
+
+
+# ---- over a kill ---------------------------------------------------------------------------------------------------
+
+PATIENT = """
+from crawler import Request, Spider
+
+class Tree(Spider):
+    name = "tree"
+    root: str
+    allowed_domains = None
+    settings = {"politeness.delay": DELAY}
+
+    async def start(self):
+        yield Request(f"{self.root}/1")
+
+    async def parse(self, response):
+        await self.fetch(Request(f"{self.root}/visit"))
+        yield {"page": response.url.removeprefix(self.root), "n": 0, "text": ""}
+        for request in response.follow_all(css="a"):
+            yield request
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [False, True], ids=["killed when it is asked", "killed when it has answered"])
+async def test_the_gap_holds_from_the_last_request_before_a_kill_to_the_first_one_after_it(
+    site: Site, pulse: Pulse, tmp_path: Path, at_once: bool
+) -> None:
+    """Whatever was the last: robots.txt, a page, a visit. The delay is longer than a process takes to start."""
+    delay = 4.0
+    program = Program(tmp_path, Tree(site, pages=2), PATIENT.replace("DELAY", str(delay)))
+    answer = site._answer
+    last = ""
+
+    async def kill(request: web.Request) -> web.StreamResponse:
+        assert program.running is not None
+        if request.path == last and at_once:
+            program.running.kill()
+        elif request.path == last:
+            asyncio.get_running_loop().call_later(0.3, program.running.kill)
+        return await answer(request)
+
+    site._answer = kill  # type: ignore[method-assign]
+    arrivals = Arrivals(site, pulse)
+    await site.close()
+    await site.open()
+    for step in ("/robots.txt", "/1", "/visit", "/1"):
+        last = step
+        ended = await program.crawl()
+        assert ended.code == -signal.SIGKILL, (arrivals.paths, ended.err)
+    assert arrivals.paths.count("/1") >= 3
+    assert arrivals.shortest_gap() > delay - TOLERANCE, list(zip(arrivals.paths, arrivals.latest, strict=True))
