@@ -3,8 +3,8 @@
     python bench/seeds.py [--urls 10000000] [--hosts 1000]
 
 Everything is written down at once here: a crawl reads on only as its queue empties, so this is the worst case. The
-process is killed with SIGKILL when half of it is stored; the second one passes over that half and goes on. Printed: time,
-CPU and peak memory of each, and what the store says in the end.
+process is killed with SIGKILL when half of it is stored; the second one passes over that half and goes on. Printed:
+time, CPU and peak memory of each, and what the store says in the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from crawler import Request, Spider
+from crawler import Request, Response, Spider
 from crawler.engine import seeds as reading
 from crawler.engine.scope import Scope
 from crawler.engine.seeds import Seeds
@@ -44,6 +44,8 @@ class Many(Spider):
         for number in range(self.urls):
             host = number // 100 % self.hosts
             yield Request(f"https://www.host-{host}.example/some/folder/page-{number}.html")
+
+    def parse(self, response: Response) -> None: ...
 
 
 async def read(folder: Path, urls: int, hosts: int, die_at: int) -> None:
