@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -72,13 +71,17 @@ async def read(folder: Path, urls: int, hosts: int, die_at: int) -> None:
 
 def tell(already: int, stored: int) -> None:
     took, cpu = time.perf_counter() - BEGUN, time.process_time()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # getrusage counts what the parent process had, too
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    assert peak < MOST, f"{peak:.0f} MB"
     print(
         f"{already:12,} stored before {stored:12,} now {took:7.1f} s {cpu:7.1f} s CPU, peak {peak:.1f} MB", flush=True
     )
 
 
 BEGUN = time.perf_counter()
+MOST = 200
+"""MB that a process may take, whatever the number of requests."""
 
 
 def run(urls: int, hosts: int = 1000) -> None:
