@@ -70,6 +70,75 @@ async def test_every_format_is_that_of_an_undisturbed_run(program: Program, tree
         assert list(rows(file)[0]) == ["page", "n", "text"]
 
 
+# ---- instants ----------------------------------------------------------------------------------------------------
+
+BEGINNING = [
+    "after:crawler.jobs.root:_new_folder:1",
+    "before:crawler.jobs.job:_write:1",
+    "after:crawler.jobs.root:begin:1",
+    "after:crawler.jobs.root:_point:1",
+    "before:crawler.frontier.sqlite:connect:1",
+    "after:crawler.frontier.sqlite:connect:1",
+    "after:crawler.frontier.store:Store.open:1",
+    "after:crawler.frontier.board:Board.__init__:1",
+    "after:crawler.frontier.outputs:Outputs.open:1",
+    "after:crawler.frontier.store:Store.recover:1",
+    "before:crawler.frontier.store:Store.commit:1",
+    "after:crawler.frontier.store:Store.commit:1",
+]
+MIDDLE = [
+    "after:crawler.frontier.store:Store.lease:1",
+    "after:crawler.frontier.board:Board.write:1",
+    "after:crawler.frontier.board:Board.write:3",
+    "before:crawler.output.sinks.files:FileSink.append:1",
+    "after:crawler.output.sinks.files:FileSink.append:2",
+    "before:crawler.frontier.store:Store.commit:3",
+    "after:crawler.frontier.store:Store.commit:2",
+    "after:crawler.frontier.outputs:Outputs.keep:3",
+    "after:crawler.frontier.mirror:Mirror.apply:2",
+    "before:crawler.frontier.board:Board.clear:4",
+    "after:crawler.frontier.board:Board.begin:1",
+    "before:crawler.output.sinks.files:FileSink._cut:1",
+    "before:crawler.engine.seeds:Seeds.resume:1",
+    "after:crawler.output.sinks.files:FileSink.append:1",
+    "after:crawler.output.sinks.files:FileSink._keep:1",
+]
+END = [
+    "before:crawler.frontier.board:Board.leave:1",
+    "after:crawler.frontier.board:Board.leave:1",
+    "before:crawler.output.sinks.files:FileSink.close:1",
+    "before:crawler.output.sinks.files:FileSink._let_go:1",
+    "after:crawler.frontier.sqlite:SqliteFrontier._close:1",
+    "before:crawler.jobs.job:Job.finish:1",
+    "after:crawler.jobs.job:Job.finish:1",
+]
+
+
+async def test_killed_at_each_instant_that_has_a_name_one_after_another(program: Program, tree: Tree) -> None:
+    for instant in BEGINNING:
+        ended = await program.crawl("-o", "a.json", dies=instant)
+        assert ended.code == INTERRUPTED, f"{instant}: {ended.err}"
+    for instant in MIDDLE:
+        ended = await program.crawl("-o", "a.json", dies=instant)
+        assert ended.code in (INTERRUPTED, DONE), f"{instant}: {ended.err}"
+        if ended.code == DONE:
+            break
+    else:
+        await goes_on(program, "-o", "a.json")
+    assert len(list(program.job.parent.glob("2*/job.json"))) == 1, "always the same job"
+    assert counted(program.home / "a.json") == tree.expected()
+
+
+async def test_killed_at_each_instant_of_its_end(program: Program, tree: Tree) -> None:
+    for instant in END:
+        ended = await program.crawl("-o", "a.json", dies=instant)
+        assert ended.code == INTERRUPTED, f"{instant}: {ended.err}"
+    assert len(list(program.job.parent.glob("2*/job.json"))) == 1, "always the same job"
+    assert counted(program.home / "a.json") == tree.expected()
+    verified = await program.run("jobs", "verify", "tree")
+    assert verified.code == DONE, verified.err
+
+
 # ---- which file --------------------------------------------------------------------------------------------------
 
 

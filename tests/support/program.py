@@ -20,6 +20,7 @@ from aiohttp import web
 from support.site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
+DYING = Path(__file__).with_name("dying.py")
 
 SPIDER = """
 from crawler import Request, Spider
@@ -88,11 +89,16 @@ class Program:
         (home / "config.toml").write_text("")
         (home / "spiders" / "tree.py").write_text(spider)
 
-    async def run(self, *arguments: str, kill_after: int | None = None, number: int = signal.SIGKILL) -> Ended:
-        """A command to its end; or killed as soon as the site has been asked for so many pages more."""
+    async def run(
+        self, *arguments: str, kill_after: int | None = None, number: int = signal.SIGKILL, dies: str = ""
+    ) -> Ended:
+        """A command to its end; or killed as soon as the site has been asked for so many pages more.
+
+        dies: or at an instant that is named, see `dying.py`.
+        """
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         process = self.running = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "crawler", *arguments,
+            sys.executable, *([str(DYING), dies] if dies else ["-m", "crawler"]), *arguments,
             cwd=self.home, env=environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -108,9 +114,11 @@ class Program:
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
 
-    async def crawl(self, *arguments: str, kill_after: int | None = None, number: int = signal.SIGKILL) -> Ended:
-        root = f"root={self.tree.site.url}"
-        return await self.run("crawl", "tree", "-a", root, *arguments, kill_after=kill_after, number=number)
+    async def crawl(
+        self, *arguments: str, kill_after: int | None = None, number: int = signal.SIGKILL, dies: str = ""
+    ) -> Ended:
+        command = ("crawl", "tree", "-a", f"root={self.tree.site.url}", *arguments)
+        return await self.run(*command, kill_after=kill_after, number=number, dies=dies)
 
     def _kill_at(self, process: asyncio.subprocess.Process, served: int, number: int) -> None:
         async def look(_: web.Request) -> None:
