@@ -15,7 +15,8 @@ from crawler.spider import blame, load
 from crawler.spider import url as urls
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
-START = "https://www.example.org/"
+START = "http://127.0.0.1:8700/"
+"""Where `crawler demo` serves its shop: a first spider has pages to crawl without a network and in nobody's way."""
 
 TEMPLATE = Template('''\
 """What this spider collects, in one line.
@@ -46,7 +47,7 @@ class $cls(Spider):
 
 @click.command("new", short_help="Write a new spider to start from.")
 @click.argument("name", metavar="NAME")
-@click.option("--url", default=START, metavar="URL", help="Where the spider starts.")
+@click.option("--url", default=START, metavar="URL", help="Where the spider starts; left out: the demo shop.")
 def command(name: str, url: str) -> None:
     """Write a new spider to start from: spiders/NAME.py in this project. Refuses to overwrite anything.
 
@@ -61,6 +62,8 @@ def command(name: str, url: str) -> None:
     file = project.home / SPIDERS / f"{name.replace('-', '_')}.py"
     write_new(file, text)
     click.echo(f"{blame.short(str(file))} is written. Try a page by hand, then crawl:\n")
+    if url == START:
+        click.echo("  crawler demo      (in another terminal: the shop that it starts at; --url URL: your site)")
     click.echo(f"  crawler shell {url}\n  crawler crawl {name} -O {name}.jsonl")
 
 
@@ -74,7 +77,7 @@ def spider_text(name: str, url: str) -> str:
     try:
         start = urls.normalise(url)
     except urls.BadURL as bad:
-        raise UsageError(f"--url: {bad}; write it in full, as in {START}") from None
+        raise UsageError(f"--url: {bad}; write it in full, as in https://www.example.org/") from None
     cls = "".join(part.capitalize() for part in module.split("_") if part)
     return TEMPLATE.substitute(name=name, cls=cls, start=start, host=urls.host_name(urls.host_key(start)))
 

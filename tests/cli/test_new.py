@@ -1,12 +1,15 @@
 """`crawler new`: a spider that is valid as it stands."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 from support.site import links
 
-from crawler.cli.new import spider_text
+from crawler.cli import demo
+from crawler.cli.new import START, spider_text
+from crawler.demo.shop import serve
 from crawler.errors import UsageError
 
 
@@ -21,6 +24,20 @@ async def test_the_new_spider_is_listed_and_crawls(crawler, start, project, site
     assert sorted(ended.out.splitlines()) == [
         f'{{"url":"{site.url}/","title":"t"}}', f'{{"url":"{site.url}/1","title":"One"}}',
     ]  # fmt: skip
+
+
+async def test_without_a_url_it_crawls_the_demo_shop_offline(crawler, start, project, monkeypatch):
+    assert f"127.0.0.1:{demo.PORT}/" in START
+    ended = crawler("new", "shop")
+    assert "crawler demo " in ended.out
+    shop = await serve()  # where it stands may be taken on this machine
+    file = project / "spiders" / "shop.py"
+    file.write_text(file.read_text().replace(START, shop.url))
+    ended = await (await start("crawl", "shop", "-q", "-o", "-", "-s", "crawl.max_pages=20")).ended()
+    await shop.close()
+    assert ended.code == 0
+    assert all(json.loads(line)["title"] for line in ended.out.splitlines())
+    assert ended.out.count("\n") >= 20
 
 
 def test_the_new_spider_is_clean_code(tmp_path):
