@@ -1,5 +1,6 @@
 """Options that several commands take are the same everywhere."""
 
+import re
 from pathlib import Path
 
 import click
@@ -41,3 +42,13 @@ def test_the_page_about_commands_names_every_command_and_every_option():
         for option in command.params:
             missing = [flag for flag in option.opts if flag.startswith("-") and f"`{flag}" not in section]
             assert not missing, f"docs/commands.md says nothing of {missing} of crawler {name}"
+
+
+def test_the_readme_names_every_command():
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = page.split("## Commands")[1].split("## From Python")[0]
+    named = {" ".join(words.split()) for words in re.findall(r"`crawler ([a-z]+(?: [a-z]+)?)", table)}
+    for name, command in all_commands():
+        assert any(words.split()[0] == name for words in named), f"README.md says nothing of crawler {name}"
+        for below in getattr(command, "commands", {}):
+            assert below == "list" or f"{name} {below}" in named, f"README.md says nothing of crawler {name} {below}"
