@@ -207,9 +207,9 @@ class Engine:
         return f"{cls.__qualname__}.{what}() raised {type(error).__name__}: {error} at {where}"
 
     def _note_user_error(self, what: str, error: Exception) -> None:
-        message = self._user_error(what, error)
         self._tally.spider_errors += 1
-        log.error(message, exc_info=error)
+        trace = blame.own_traceback(error, blame.home_of(type(self._spider)))
+        log.error("%s\n%s", self._user_error(what, error), trace.rstrip())
 
     async def _work(self, pool: ParsePool) -> None:
         deadline = None

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from crawler.errors import SpiderError, near_miss
 from crawler.spider import blame, load
-from crawler.spider.base import Spider, stated
+from crawler.spider.base import Spider, initial_domains, stated
 from crawler.spider.callbacks import BadCallback, Callbacks, misfit, without_types
 
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
@@ -90,8 +90,8 @@ def check_spider(spider: Spider) -> None:
     check_class(cls)
     for hook, arguments in HOOKS.items():
         _check_hook(spider, hook, arguments)
-    _check_start(spider)
     _check_domains(cls, getattr(spider, "allowed_domains", None))
+    _check_start(spider)
     statuses: object = spider.handle_httpstatus_list
     if isinstance(statuses, str) or not isinstance(statuses, Iterable):
         _refuse(cls, f"{cls.__qualname__}.handle_httpstatus_list is a list of numbers: [{statuses!r}]")
@@ -102,6 +102,8 @@ def _check_start(spider: Spider) -> None:
     cls = type(spider)
     if isinstance(spider.start_urls, str):
         _refuse(cls, f"{cls.__qualname__}.start_urls is a string; write a list: [{spider.start_urls!r}]")
+    if not isinstance(spider.start_urls, Collection):  # a generator could be read only once
+        _refuse(cls, f"{cls.__qualname__}.start_urls is a {type(spider.start_urls).__name__}; write a list")
     if cls.start is not Spider.start:
         if not inspect.isasyncgenfunction(inspect.unwrap(cls.start)):
             _refuse(cls, f"{cls.__qualname__}.start must be `async def` and yield requests", cls.start)
@@ -115,6 +117,13 @@ def _check_start(spider: Spider) -> None:
             )
     elif not spider.start_urls:
         _refuse(cls, f"{cls.__qualname__} has nothing to start from: set start_urls or write async def start()")
+    for url in spider.start_urls:
+        if not isinstance(url, str):
+            _refuse(cls, f"{cls.__qualname__}.start_urls has {url!r}: write addresses as text")
+    try:
+        initial_domains(spider)
+    except SpiderError as bad:
+        _refuse(cls, str(bad))
 
 
 def _check_domains(cls: type[Spider], domains: object) -> None:

@@ -319,6 +319,8 @@ async def test_a_start_that_raises_is_fetched_as_far_as_it_came_and_may_go_on(cr
     summary = await run.engine.run()
     assert (summary.reason, summary.resumable, summary.spider_errors) == ("start() failed", True, 1)
     assert "Breaks.start() raised ValueError: the database is down at" in caplog.text
+    assert "raise ValueError" in caplog.text
+    assert "crawler/engine" not in caplog.text, "the frames are the author's own"
 
 
 async def test_a_failure_in_opened_ends_it_before_anything_is_asked(crawl: Any) -> None:
