@@ -17,7 +17,7 @@ from crawler.config import FetchConfig
 from crawler.fetch.budget import Budget, Claim
 from crawler.fetch.deadlines import Deadline, Watch
 from crawler.fetch.decoding import STEP, Inflater, codings
-from crawler.fetch.headers import CONTENT_ENCODING
+from crawler.fetch.headers import CONTENT_ENCODING, CONTENT_LENGTH
 from crawler.fetch.session import Reply
 from crawler.fetch.spool import Gathering, SpoolFolder
 from crawler.fetch.translate import FetchFailed, failure_of
@@ -32,12 +32,9 @@ AT_ONCE = 1024 * 1024
 """Bytes of output in one trip to a thread."""
 
 
-def declared_length(headers: Headers) -> int | None:
+def declared_length(value: str) -> int | None:
     """Content-Length, if it is a number: what the server says it will send."""
-    for name, value in headers:
-        if len(name) == 14 and name.lower() == b"content-length":
-            return int(value) if value.isdigit() and len(value) < 19 else None
-    return None
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
 class BodyReader:
@@ -68,7 +65,7 @@ class BodyReader:
         Raises FetchFailed `too-large`, `bomb`, `encoding` or `data-loss`, what the session raises when the connection
         breaks, and JobError for a full disk.
         """
-        declared = declared_length(headers)
+        declared = declared_length(reply.headers.get(CONTENT_LENGTH, ""))
         if declared is not None and declared > self._cap and most is None:
             raise FetchFailed("too-large", f"announced as {declared:,} bytes")
         layers = codings(headers) if CONTENT_ENCODING in reply.headers else ()

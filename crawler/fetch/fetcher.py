@@ -205,7 +205,9 @@ class Fetcher:
             return away
         if refused := self._refused(ticket, known.status, known.headers):
             return Failure("content-type", refused, status=known.status)
-        return await self._page(ticket.url, known.status, known.headers, known.body, 0.0, ("cached",), details, most)
+        large = len(known.body) > self._spool_above and most is None
+        body = await self._put(known.body) if large else known.body
+        return self._page(ticket.url, known.status, known.headers, body, 0.0, ("cached",), details)
 
     async def _fetch(
         self,
@@ -309,10 +311,19 @@ class Fetcher:
         if away is not None:
             return away
         flags = ("dataloss",) if lost else ()
-        return await self._page(url, status, headers, body, elapsed, flags, details, most)
+        if isinstance(body, bytes):
+            if len(body) <= self._spool_above or most is not None:
+                return Page(url, status, headers, body, elapsed, flags, details.hops)
+            body = await self._put(body)
+        return self._page(url, status, headers, body, elapsed, flags, details)
 
-    async def _page(
-        self,
+    async def _put(self, body: bytes) -> bytes | Spool:
+        """A large body that had to stay in memory until now, for the cache."""
+        folder = self.spool_folder()
+        return await put(folder, body) if folder is not None else body
+
+    @staticmethod
+    def _page(
         url: str,
         status: int,
         headers: Headers,
@@ -320,12 +331,7 @@ class Fetcher:
         elapsed: float,
         flags: tuple[str, ...],
         details: Details,
-        most: int | None,
     ) -> Page:
-        """A page; a large body that had to stay in memory until now, for the cache, goes to a file."""
-        if isinstance(body, bytes) and len(body) > self._spool_above and most is None:
-            folder = self.spool_folder()
-            body = await put(folder, body) if folder is not None else body
         if isinstance(body, Spool):
             return Page(url, status, headers, b"", elapsed, flags, details.hops, body)
         return Page(url, status, headers, body, elapsed, flags, details.hops)

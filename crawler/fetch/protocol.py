@@ -47,6 +47,7 @@ class Protocol(ResponseHandler):
         # State of a chunked body: what of a large read has not been parsed yet.
         self._chunked = False
         self._rest = b""
+        self._poll: select.poll | None = None
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
@@ -157,14 +158,15 @@ class Protocol(ResponseHandler):
     def is_fresh(self) -> bool:
         """Whether an idle connection can take a request: it is open, and nothing has arrived on it, not even an end.
 
-        The kernel is asked: 1.5 µs, against a request that is lost because the server had closed already.
+        The kernel is asked: 1 µs, against a request that is lost because the server had closed already.
         """
         transport = self.transport
         if transport is None or transport.is_closing() or self.should_close or self._rest:
             return False
-        poll = select.poll()
-        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
 
 
 def _break(payload: StreamReader | None, error: BaseException | None) -> None:

@@ -218,7 +218,7 @@ async def test_a_proxy_that_is_not_there_is_to_blame(fetchers: Any, ticket: Any,
     assert failure.kind == "proxy"
 
 
-@pytest.mark.parametrize("proxy", ["socks5://a:1", "nonsense", "http://user:secret@"])
+@pytest.mark.parametrize("proxy", ["socks9://a:1", "nonsense", "http://user:secret@"])
 async def test_what_is_no_proxy_is_never_tried(fetchers: Any, ticket: Any, proxy: str) -> None:
     failure = await (await fetchers()).fetch(ticket("http://a.example/", proxy=proxy), nothing)
     assert isinstance(failure, Failure)

@@ -21,6 +21,8 @@ with atheris.instrument_imports(include=["crawler"]):
     from crawler.fetch.translate import FetchFailed
     from crawler.spider.content_type import of_fields
     from crawler.spider.encoding import decode, encoding_of
+    from crawler.spider.refresh import parse_refresh, refresh_of
+    from crawler.spider.response import Response
     from crawler.spider.travel import Details, Failure, Redirect
 
 NOW = 1_700_000_000.0
@@ -87,7 +89,15 @@ def charsets(data: bytes) -> None:
     assert isinstance(decode(body, encoding_of(body, kind)), str)
 
 
-READERS = (cookies, dates, inflation, labels, locations, addresses, charsets)
+def refreshes(data: bytes) -> None:
+    content = data.decode("latin-1")
+    target = parse_refresh(content)
+    assert target is None or target
+    led_to = refresh_of(Response(url=URL, headers=((b"Refresh", data),), body=data))
+    assert led_to == "" or led_to.startswith(("http://", "https://"))
+
+
+READERS = (cookies, dates, inflation, labels, locations, addresses, charsets, refreshes)
 
 
 def one(data: bytes) -> None:
