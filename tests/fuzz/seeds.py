@@ -56,8 +56,10 @@ PARTS = (
     b"//user@else.example:8080/a/../b?c#d",
     b"::ffff:127.0.0.1",
     b'text/html; charset="utf-8"\n<meta http-equiv=content-type content="text/html; charset=koi8-r"><p>',
-    b"<base href='/b/'><meta http-equiv=refresh content='0; url=\"next?a=1\"'><noscript><meta http-equiv=refresh "
-    b"content='1;url=//c.example'></noscript>",
+    (
+        b"<base href='/b/'><meta http-equiv=refresh content='0; url=\"next?a=1\"'><noscript><meta http-equiv=refresh "
+        b"content='1;url=//c.example'></noscript>"
+    ),
 )
 
 
