@@ -5,7 +5,7 @@
 # Needs make and Python 3.11 or newer with venv and pip; PYTHON=/path/to/python chooses one.
 
 .DEFAULT_GOAL := help
-.PHONY: help crawl test slow check fmt fuzz ci clean
+.PHONY: help crawl test slow check fmt fuzz bench ci clean
 
 BIN := .venv/bin
 ITEMS := .crawler/books.jsonl
@@ -18,6 +18,7 @@ help:
 	@echo 'make check   format, lint, strict types'
 	@echo 'make fmt     put the format right, and what lint can mend'
 	@echo 'make fuzz    look for inputs that break fetch or parse, FUZZ_SECONDS=60 for each of two targets (Linux)'
+	@echo 'make bench   this framework beside Scrapy, Crawlee, wget2 and bare aiohttp on one site (Linux; needs nginx)'
 	@echo 'make ci      the whole gate: .ci/run'
 	@echo 'make clean   remove .venv, caches and the items of make crawl; jobs stay'
 
@@ -48,11 +49,20 @@ fuzz: .venv/dev.stamp
 	$(BIN)/python tests/fuzz/fuzz_parts.py .fuzz/parts -artifact_prefix=.fuzz/ -max_total_time=$(FUZZ_SECONDS) -timeout=10
 	$(BIN)/python tests/fuzz/fuzz_web.py .fuzz/web -artifact_prefix=.fuzz/ -max_total_time=$(FUZZ_SECONDS) -timeout=10
 
+# The others are installed into environments of their own; wget2 is measured if the system has it.
+bench: .venv/dev.stamp .bench/scrapy/stamp .bench/crawlee/stamp
+	$(BIN)/python bench/versus.py
+
+.bench/scrapy/stamp .bench/crawlee/stamp: .bench/%/stamp: .venv/run.stamp
+	$(BIN)/python -m venv .bench/$*
+	.bench/$*/bin/python -m pip install --quiet --upgrade $(if $(filter crawlee,$*),'crawlee[parsel]',$*)
+	@touch $@
+
 ci:
 	.ci/run
 
 clean:
-	rm -rf .venv .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ITEMS)
+	rm -rf .venv .bench .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ITEMS)
 
 # The stamps say that .venv holds what pyproject.toml asks for: to run, and to develop. pip older than 25.1 does not
 # know --group.

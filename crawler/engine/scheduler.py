@@ -240,7 +240,7 @@ class Scheduler:
     async def _next(self) -> HandOut:
         while True:
             now = self._clock.now()
-            lane = self._pop_due(self._awaited, now)
+            lane = self._pop_due(self._awaited, now) if self._awaited else None
             held = self._pressure.held or not self._tally.may_start() or self._quarantine.is_closed(self._tally.open)
             if lane is None and not held:
                 lane = self._pop_host(now)
@@ -253,7 +253,8 @@ class Scheduler:
 
     def _pop_host(self, now: float) -> Lane | None:
         """The host whose turn it is. Those that hang have their share first: the others may leave no turn over."""
-        lane = self._pop_due(self._doubted, now) if len(self._doubtful) < self._most_doubtful else None
+        may_doubt = self._doubted and len(self._doubtful) < self._most_doubtful
+        lane = self._pop_due(self._doubted, now) if may_doubt else None
         if lane is None:
             lane = self._pop_due(self._heap, now)
         if lane is None:

@@ -88,6 +88,7 @@ class ParsePool:
         self._pages = Pages()
         self._domains = None if setup.domains is None else list(setup.domains)
         self._arrival: asyncio.Future[None] | None = None
+        self._feeding = False
         self._closing = False
 
     # ---- what the engine calls -----------------------------------------------------------------------------------
@@ -123,10 +124,15 @@ class ParsePool:
             self._room.leave(size)
             raise
         self._pages.enter(job, token, size, file)
-        if self._here is None:
-            self._feed()
-        else:
+        if self._here is not None:
             self._arrive()
+        elif not self._feeding:  # what is submitted in this turn of the loop goes together
+            self._feeding = True
+            asyncio.get_running_loop().call_soon(self._feed_all)
+
+    def _feed_all(self) -> None:
+        self._feeding = False
+        self._feed()
 
     async def results(self) -> list[tuple[object, Answer]]:
         """The next answers, at least one; an empty list once the pool is closed and all have been handed out.
