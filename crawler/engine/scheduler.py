@@ -126,11 +126,12 @@ class Scheduler:
     def sent(self, ticket: Ticket) -> None:
         """The request has really been written: the host's delay counts from now."""
         lane = self.lanes[ticket.host]
-        lane.sending = 0
         now = self._clock.now()
-        lane.state = self.rules.sent(lane.state, now, self._random.random())
         self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
-        self._arrange(lane)
+        if lane.sending or self.rules.delay(lane.state):
+            lane.sending = 0
+            lane.state = self.rules.sent(lane.state, now, self._random.random())
+            self._arrange(lane)
 
     def in_hand(self, ticket: Ticket) -> None:
         """Code of the spider's runs for it in this process from now on."""
@@ -247,8 +248,6 @@ class Scheduler:
             if lane is None:
                 await self._wait(held=held)
             elif (taken := self._take(lane, now)) is not None:
-                if not lane.sending:
-                    self._arrange(lane)
                 return taken
 
     def _pop_host(self, now: float) -> Lane | None:
@@ -351,7 +350,11 @@ class Scheduler:
         """
         self._frontier.sent(ticket, self._clock.now(), self._quarantine.is_alone(ticket))
         lane.fetching += 1
-        lane.sending = ticket.id if self.rules.delay(lane.state) else 0
+        if self.rules.delay(lane.state):
+            lane.sending = ticket.id
+        else:  # its next turn comes after that of those who are due by now
+            lane.state = self.rules.sent(lane.state, self._clock.now())
+            self._arrange(lane)
         if lane.state.hangs:
             self._doubtful.add(ticket.id)
 

@@ -91,10 +91,7 @@ class Rules:
 
         draw: from 0 to 1, evenly; how much of the jitter this gap gets.
         """
-        delay = self.delay(state)
-        if not delay:
-            return state
-        return _with(state, next_at=max(state.next_at, now + delay * (1.0 + self._jitter * draw)))
+        return _with(state, next_at=max(state.next_at, now + self.delay(state) * (1.0 + self._jitter * draw)))
 
     def answered(
         self, state: HostState, now: float, elapsed: float, status: int, retry_after: float | None
