@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from crawler.errors import CallbackError, CrawlerError, StopCrawl
+from crawler.errors import CallbackError, CrawlerError, StopCrawl, near_miss
 from crawler.spider import blame, saving
 from crawler.spider.base import Spider, counting
 from crawler.spider.callbacks import BadCallback, Callbacks
@@ -197,6 +197,9 @@ def _hint(error: BaseException, text: str) -> str:
     """What its author may have forgotten."""
     if isinstance(error, AttributeError | TypeError) and "'coroutine' object" in text:
         return "; did you forget await? Only an async def callback can"
+    if isinstance(error, AttributeError) and isinstance(error.obj, Spider):
+        near = near_miss(error.name or "", (name for name in dir(error.obj) if not name.startswith("_")))
+        return near and f".{near}"
     return ""
 
 

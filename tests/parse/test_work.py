@@ -75,6 +75,9 @@ class Shop(Spider):
         with contextlib.closing(self.fetch(Request("http://a.example/more"))) as page:  # type: ignore[type-var]
             return {"status": page.status}  # type: ignore[attr-defined]  # forgets
 
+    def mistypes(self, response: Any) -> Any:
+        return Request("http://a.example/", self.singel)  # type: ignore[attr-defined]  # mistypes
+
     def yields_and_returns(self, response: Any) -> Iterator[Any]:
         yield {"seen": 1}
         return {"lost": 1}
@@ -197,6 +200,7 @@ def line_of(text: str) -> int:
         ("unawaited", "bad-yield", "did you forget await?", "def unawaited", "unawaited"),
         ("unlooped", "bad-yield", "did you mean yield from?", "# unlooped", "unlooped"),
         ("forgets_await", "callback-error", "'status'; did you forget await?", "# forgets", "forgets_await"),
+        ("mistypes", "callback-error", "has no attribute 'singel'. Did you mean 'single'?", "# mistypes", "mistypes"),
         ("yields_and_returns", "bad-yield", "cannot also return dict", "def yields_and", "yields_and_returns"),
         ("endless", "too-many-items", "more than 10", 'yield {"n": 1}', "endless"),
     ],
