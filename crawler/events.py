@@ -136,13 +136,6 @@ class RobotsRead(Event, frozen=True):
     expires: float
 
 
-class RequestRefused(Event, frozen=True):
-    """A request that never became a row: duplicate apart, these are counted and sampled."""
-
-    url: str
-    reason: str
-
-
 E = TypeVar("E", bound=Event)
 
 

@@ -101,13 +101,10 @@ class Drop(enum.StrEnum):
 
     DUPLICATE = "duplicate"
     OFFSITE = "offsite"
-    SCHEME = "scheme"
     ROBOTS = "robots"
     DEPTH = "depth"
     URL_TOO_LONG = "url-too-long"
-    BAD_URL = "bad-url"
     HOOK = "process_request"
-    OVER_LIMIT = "over-limit"
     NOFOLLOW = "nofollow"
     EXCLUDED = "excluded"
     HOST_BUDGET = "host-budget"

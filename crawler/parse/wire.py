@@ -191,11 +191,6 @@ class ChildEnd:
             message.jobs[0].body = _read_whole(self._files.popleft())
         return message
 
-    @property
-    def has_more(self) -> bool:
-        """Whether a message is at hand without reading."""
-        return bool(self._ready)
-
     def send(self, message: FromChild) -> None:
         self._socket.sendall(frame(message))
 

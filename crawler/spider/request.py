@@ -6,26 +6,29 @@ here, both ways. A request that cannot travel is refused when it is built or yie
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
-from crawler.config import FRAMING, HEADER, PROXY
 from crawler.errors import CallbackError
-from crawler.redact import show
 from crawler.spider import url as urls
+from crawler.spider.arguments import (
+    Callback,
+    absolute,
+    body_bytes,
+    callback_name,
+    header_texts,
+    of_kind,
+    proxy_url,
+    texts,
+)
 from crawler.spider.dedup import STANDARD, Dedup
 from crawler.spider.travel import Details, Found, decode_details, encode_details
 
-Callback = Callable[..., Any] | str
 _EMPTY_MAP = b"\x80"
 _plain_details: dict[str, bytes] = {}
-_FRAMING = frozenset(name.lower() for name in FRAMING)
-_HEADER = re.compile(HEADER)
-_PROXY = re.compile(PROXY)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -85,30 +88,30 @@ class Request:
         errback: Callback | None = None,
         handle_httpstatus_list: Sequence[int] = (),
     ) -> None:
-        self.url = _absolute(url)
+        self.url = absolute(url)
         self.callback = callback_name(callback, "callback") or "parse"
         self.errback = callback_name(errback, "errback")
-        self.headers = _headers(headers)
-        self.body = _bytes(body)
+        self.headers = header_texts(headers)
+        self.body = body_bytes(body)
         if json is not msgspec.UNSET or form is not None:
             self._encode_body(json, form)
         self.method = (method or ("POST" if json is not msgspec.UNSET or form is not None else "GET")).upper()
         if self.method not in _METHODS:
             raise ValueError(f"Request(method={method!r}): use one of {', '.join(sorted(_METHODS))}")
-        self.cookies = _texts("cookies", cookies)
-        self.session = _kind("session", session, str)
-        self.proxy = _proxy(proxy)
-        self.timeout = None if timeout is None else float(_kind("timeout", timeout, (int, float)))
+        self.cookies = texts("cookies", cookies)
+        self.session = of_kind("session", session, str)
+        self.proxy = proxy_url(proxy)
+        self.timeout = None if timeout is None else float(of_kind("timeout", timeout, (int, float)))
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"Request(timeout={timeout!r}): a number of seconds greater than 0")
-        self.retries = None if retries is None else _kind("retries", retries, int)
+        self.retries = None if retries is None else of_kind("retries", retries, int)
         if self.retries is not None and self.retries < 0:
             raise ValueError(f"Request(retries={retries!r}): a number of further attempts, 0 for none")
-        self.priority = _kind("priority", priority, int)
+        self.priority = of_kind("priority", priority, int)
         self.dont_filter = bool(dont_filter)
-        self.cb_kwargs = dict(_kind("cb_kwargs", cb_kwargs, Mapping)) if cb_kwargs else {}
+        self.cb_kwargs = dict(of_kind("cb_kwargs", cb_kwargs, Mapping)) if cb_kwargs else {}
         self.handle_httpstatus_list = tuple(
-            _kind("handle_httpstatus_list", status, int) for status in handle_httpstatus_list
+            of_kind("handle_httpstatus_list", status, int) for status in handle_httpstatus_list
         )
         self.hops: tuple[str, ...] = ()
 
@@ -143,60 +146,6 @@ class Request:
         return f"<Request {self.method} {self.url} → {self.callback}>"
 
 
-def _absolute(url: str) -> str:
-    if not isinstance(url, str):
-        raise TypeError(f"Request(url=...) takes a string, not {type(url).__name__}")
-    try:
-        return urls.normalise(url)
-    except urls.BadURL as bad:
-        raise ValueError(f"Request: {bad}; use response.follow() for a link of the page") from None
-
-
-def _texts(what: str, given: Mapping[str, str] | None) -> dict[str, str]:
-    if not given:
-        return {}
-    texts = dict(_kind(what, given, Mapping))
-    for name, value in texts.items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise TypeError(f"Request({what}=...) takes text for text, not {name!r}: {value!r}")
-        if any(char in name or char in value for char in "\r\n\0"):
-            raise ValueError(f"Request({what}=...): a line break or NUL cannot be sent, in {name!r}: {value!r}")
-    return texts
-
-
-def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
-    headers = _texts("headers", given)
-    for name in headers:
-        if name.lower() in _FRAMING:
-            raise ValueError(f"Request(headers=...): {name} follows from the request itself and cannot be set")
-        if not _HEADER.fullmatch(name):
-            raise ValueError(f"Request(headers=...): {name!r} is no name of a header")
-    return headers
-
-
-def _proxy(given: str) -> str:
-    """Messages show neither user nor password."""
-    if _kind("proxy", given, str) and not _PROXY.fullmatch(given):
-        raise ValueError(
-            f"Request(proxy={show('proxy', given)}): expected http://[user:password@]host:port, or socks5://"
-        )
-    return given
-
-
-def _bytes(body: bytes | str) -> bytes:
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
-    raise TypeError(f"Request(body=...) takes bytes or text, not {type(body).__name__}; see json= and form=")
-
-
-def _kind(what: str, value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:
-    if not isinstance(value, kind):
-        raise TypeError(f"Request({what}=...) cannot be {value!r}")
-    return value
-
-
 def normal_request(url: str, callback: str = "parse") -> Request:
     """A plain GET whose URL is normalised already, past the checks; what `follow_all` builds by the dozen."""
     request = Request.__new__(Request)
@@ -215,26 +164,6 @@ def normal_request(url: str, callback: str = "parse") -> Request:
     return request
 
 
-def callback_name(callback: Callback | None, what: str) -> str:
-    """The name by which a callback travels: it must be found again, in another process or after a restart.
-
-    Raises ValueError for lambdas, partials and functions that are not the spider's.
-    """
-    if callback is None:
-        return ""
-    if isinstance(callback, str):
-        return callback
-    name = getattr(callback, "__name__", "")
-    owner = getattr(callback, "__self__", None)
-    # A spider is known by its parts: base.py, which defines it, builds requests.
-    if not name or not hasattr(type(owner), name) or not hasattr(owner, "start_urls"):
-        raise ValueError(
-            f"{what}={callback!r} must be a method of the spider, or its name: "
-            "a lambda or a local function cannot be found again after a restart"
-        )
-    return str(name)
-
-
 def details_of(request: Request) -> Details:
     """What of the request travels beside its URL. Raises CallbackError if `cb_kwargs` cannot be encoded."""
     try:
@@ -248,11 +177,11 @@ def details_of(request: Request) -> Details:
         callback=request.callback,
         errback=request.errback,
         method=request.method,
-        headers=tuple(_headers(request.headers).items()),
+        headers=tuple(header_texts(request.headers).items()),
         body=request.body,
         cookies=tuple(request.cookies.items()),
         session=request.session,
-        proxy=_proxy(request.proxy),
+        proxy=proxy_url(request.proxy),
         timeout=request.timeout,
         retries=request.retries,
         dont_filter=request.dont_filter,

@@ -19,9 +19,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from crawler.spider import saving
 from crawler.spider import url as urls
+from crawler.spider.arguments import Callback, callback_name
 from crawler.spider.content_type import ContentType, of_fields
 from crawler.spider.encoding import UTF_8, decode, encoding_of, has_markup
-from crawler.spider.request import Callback, Request, callback_name, normal_request, request_of
+from crawler.spider.request import Request, normal_request, request_of
 from crawler.spider.selector import Document, Selector, SelectorList
 from crawler.spider.travel import NO_BYTES, Save, Spool
 

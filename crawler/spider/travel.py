@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -330,8 +330,3 @@ class Answer(msgspec.Struct, omit_defaults=True):
     saves: list[Save] = msgspec.field(default_factory=list)
     moved: str = ""
     """The page sends browsers on to this URL: no callback has been called."""
-
-
-def to_plain(value: Any) -> Any:
-    """A record as JSON-ready builtins, for summaries and `--json`."""
-    return msgspec.to_builtins(value)

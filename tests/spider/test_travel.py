@@ -35,7 +35,6 @@ from crawler.spider.travel import (
     encode_details,
     joined,
     part_of,
-    to_plain,
 )
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -79,7 +78,7 @@ ENCODABLE = [
 @pytest.mark.parametrize("record", ENCODABLE, ids=lambda record: type(record).__name__)
 def test_a_record_is_the_same_on_the_other_side(record: msgspec.Struct) -> None:
     arrived = msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=type(record))
-    assert to_plain(arrived) == to_plain(record)
+    assert msgspec.to_builtins(arrived) == msgspec.to_builtins(record)
 
 
 @given(_details)
