@@ -56,7 +56,8 @@ class Work:
         self.spider = spider
         self.home = blame.home_of(type(spider))
         self._domains = None if setup.domains is None else list(setup.domains)
-        self._limits = setup.limits
+        self.limits = setup.limits
+        self.here = Path.cwd()
         self.folder = Path(setup.folder) if setup.folder else None
         self.sync = setup.sync
         self.refresh = setup.refresh
@@ -73,7 +74,7 @@ class Work:
     def harvest(self, job: Job, domains: Sequence[str] | None) -> Harvest:
         """An empty harvest for this job, under this scope."""
         return Harvest(
-            domains, self._limits, self._encode, page=job.url, depth=job.depth, steps=self._steps,
+            domains, self.limits, self._encode, page=job.url, depth=job.depth, steps=self._steps,
             callbacks=self.callbacks,
         )  # fmt: skip
 
@@ -125,8 +126,16 @@ class Call:
             return FailedRequest(self._job, self._job.failure)
         response = response_of(self._job, self._details.hops)
         if self._work.folder is not None:
-            response.stage_saves(self._work.folder, self._job.spool, self.saves, sync=self._work.sync)
+            response.save_with(self._stage)
         return response
+
+    def _stage(self, body: bytes, target: Path) -> None:
+        """A file that the callback asks for; a relative path is the crawl's, wherever callbacks have gone since."""
+        work = self._work
+        assert work.folder is not None  # noqa: S101  asked before this was handed out
+        if len(self.saves) >= work.limits.max_items:
+            raise TooMany("too-many-items", "files than parse.max_items", work.limits.max_items)
+        self.saves.append(saving.stage(body, self._job.spool, work.folder, work.here / target, sync=work.sync))
 
     def moved(self, argument: Response | FailedRequest) -> str:
         """Where the page sends browsers on to, without a callback being asked; "": nowhere."""

@@ -62,10 +62,10 @@ def _hint(thing: Any) -> str:
 
 
 class TooMany(CallbackError):
-    """The callback yielded more than the limit; `kind` is the failure's name."""
+    """The callback yielded more than the limit; `kind` is the failure's name, `what` what there were too many of."""
 
-    def __init__(self, kind: str, limit: int) -> None:
-        super().__init__(f"more than {limit:,}")
+    def __init__(self, kind: str, what: str, limit: int) -> None:
+        super().__init__(f"more {what} = {limit:,}")
         self.kind = kind
 
 
@@ -143,7 +143,7 @@ class Harvest:
             self._take_request(thing)
         elif is_item(thing):
             if len(self.items) >= self._limits.max_items:
-                raise TooMany("too-many-items", self._limits.max_items)
+                raise TooMany("too-many-items", "items than parse.max_items", self._limits.max_items)
             if self._steps is None:
                 self.items.append(self._encode_item(thing))
             else:
@@ -169,7 +169,7 @@ class Harvest:
 
     def _take_request(self, request: Request) -> None:
         if len(self._records) >= self._limits.max_links:
-            raise TooMany("too-many-links", self._limits.max_links)
+            raise TooMany("too-many-links", "requests than parse.max_links", self._limits.max_links)
         url = request.url
         if not url.startswith(self._site):
             self._enter(url)

@@ -24,7 +24,7 @@ from crawler.spider.content_type import ContentType, of_fields
 from crawler.spider.encoding import UTF_8, decode, encoding_of, has_markup
 from crawler.spider.request import Request, normal_request, request_of
 from crawler.spider.selector import Document, Selector, SelectorList
-from crawler.spider.travel import NO_BYTES, Save, Spool
+from crawler.spider.travel import NO_BYTES
 
 _BASE = re.compile(rb"<[bB][aA][sS][eE][\t\n\f\r /]")
 _BOM = b"\xef\xbb\xbf"
@@ -75,7 +75,7 @@ class Response:
         self._request = request
         self._details = details
         self._priority = priority
-        self._staging: Callable[[Path], None] | None = None
+        self._stage: Callable[[bytes, Path], None] | None = None
 
     @property
     def request(self) -> Request:
@@ -124,14 +124,14 @@ class Response:
         A page that fails, or is parsed again, leaves no half of it; what stands there already is replaced, and folders
         on the way are made. Outside a crawl, and for what `self.fetch` gave, it is written at once. Raises OSError.
         """
-        if self._staging is not None:
-            self._staging(Path(path))
+        if self._stage is not None:
+            self._stage(self.body, Path(path))
         else:
             saving.write(self.body, Path(path))
 
-    def stage_saves(self, folder: Path, spool: Spool | None, saves: list[Save], *, sync: bool) -> None:
-        """From now on, `save` puts its files into a folder and on this list. For the framework."""
-        self._staging = lambda path: saves.append(saving.stage(self.body, spool, folder, path, sync=sync))
+    def save_with(self, stage: Callable[[bytes, Path], None]) -> None:
+        """From now on `save` hands the body to this. For the framework."""
+        self._stage = stage
 
     def prepare(self) -> None:
         """Parse the document now, if the page is one. For the framework: on a loop's behalf, in a thread."""

@@ -146,7 +146,7 @@ def line_of(text: str) -> int:
         ("raises_timeout", "callback-error", "TimeoutError: the shop's own", "raise TimeoutError", "raises_timeout"),
         ("exits", "callback-error", "sys.exit", "raise SystemExit", "exits"),
         ("bad", "bad-yield", "not int", "# the bad line", "bad"),
-        ("endless", "too-many-items", "more than 100", 'yield {"n": 1}', "endless"),
+        ("endless", "too-many-items", "more items than parse.max_items = 100", 'yield {"n": 1}', "endless"),
     ],
 )
 async def test_what_goes_wrong_is_a_value_with_the_author_s_line(

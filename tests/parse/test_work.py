@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from crawler.parse.work import Setup, Work, is_single
 from crawler.spider.base import Spider
 from crawler.spider.harvest import Limits
 from crawler.spider.request import Request
-from crawler.spider.travel import Answer
+from crawler.spider.response import Response
+from crawler.spider.travel import Answer, Details, Job, encode_details
 
 
 class Broken(Exception):
@@ -202,7 +204,7 @@ def line_of(text: str) -> int:
         ("forgets_await", "callback-error", "'status'; did you forget await?", "# forgets", "forgets_await"),
         ("mistypes", "callback-error", "has no attribute 'singel'. Did you mean 'single'?", "# mistypes", "mistypes"),
         ("yields_and_returns", "bad-yield", "cannot also return dict", "def yields_and", "yields_and_returns"),
-        ("endless", "too-many-items", "more than 10", 'yield {"n": 1}', "endless"),
+        ("endless", "too-many-items", "more items than parse.max_items = 10", 'yield {"n": 1}', "endless"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_a_value_with_the_author_s_line_and_the_page_yields_nothing(
@@ -308,3 +310,41 @@ def test_text_and_items_are_one_thing_and_everything_else_that_iterates_is_a_ser
     value: object, single: bool
 ) -> None:
     assert is_single(value) is single
+
+
+class Keeper(Spider):
+    """Saves as often as it is told."""
+
+    name = "keeper"
+    start_urls = ["http://a.example/"]
+
+    def parse(self, response: Response, times: int) -> Any:
+        os.chdir("/")
+        for number in range(times):
+            response.save(f"kept/{number}")
+        yield {}
+
+
+def keeping(tmp_path: Path, times: int) -> Answer:
+    (tmp_path / "spool").mkdir()
+    work = Work(Keeper(), Setup(folder=str(tmp_path / "spool"), limits=Limits(max_items=3)))
+    kwargs = encode_details(Details(kwargs=msgspec.Raw(msgspec.msgpack.encode({"times": times}))))
+    return work.run(Job(1, "http://a.example/", 200, (), b"body", kwargs))
+
+
+def test_files_belong_where_the_crawl_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = keeping(tmp_path, 2)
+    assert [save.path for save in answer.saves] == [str(tmp_path / "kept" / name) for name in ("0", "1")]
+    assert [Path(save.staged).read_bytes() for save in answer.saves] == [b"body", b"body"]
+
+
+def test_no_page_fills_the_disk_with_files_and_a_failed_one_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = keeping(tmp_path, 4)
+    assert answer.trouble is not None
+    assert (answer.trouble.kind, answer.saves) == ("too-many-items", [])
+    assert "more files than parse.max_items = 3" in answer.trouble.detail
+    assert list((tmp_path / "spool").iterdir()) == []
