@@ -1,6 +1,7 @@
 """Which event loop a command runs on."""
 
 import asyncio
+import gc
 import sys
 
 import pytest
@@ -43,3 +44,11 @@ def test_the_loop_is_closed_afterwards():
     loop.run(remember, "auto")
     assert made[0].is_closed()
     assert isinstance(made[0], uvloop.Loop)
+
+
+def test_what_was_there_before_is_kept_from_the_garbage_collector_meanwhile():
+    async def frozen():
+        return gc.get_freeze_count()
+
+    assert loop.run(frozen, "auto") > 0
+    assert gc.get_freeze_count() == 0
