@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from crawler.spider.request import Request
     from crawler.spider.response import Response
     from crawler.spider.sitemap_spider import SitemapSpider
+    from crawler.spider.steps import DropDuplicates, Validate
     from crawler.spider.travel import Failure
 
 __all__ = [
     "CrawlResult",
     "CrawlSpider",
     "CrawlerError",
+    "DropDuplicates",
     "DropItem",
     "FailedRequest",
     "Failure",
@@ -37,6 +39,7 @@ __all__ = [
     "SitemapSpider",
     "Spider",
     "StopCrawl",
+    "Validate",
     "crawl",
     "stream",
 ]
@@ -45,6 +48,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CrawlSpider": "crawler.spider.crawl_spider",
     "CrawlerError": "crawler.errors",
+    "DropDuplicates": "crawler.spider.steps",
     "DropItem": "crawler.errors",
     "FailedRequest": "crawler.spider.failure",
     "Failure": "crawler.spider.travel",
@@ -55,6 +59,7 @@ _HOMES = {
     "SitemapSpider": "crawler.spider.sitemap_spider",
     "Spider": "crawler.spider.base",
     "StopCrawl": "crawler.errors",
+    "Validate": "crawler.spider.steps",
 }
 
 

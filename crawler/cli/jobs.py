@@ -147,7 +147,7 @@ def _list(folders: list[Path], as_json: bool) -> None:
         counts = f"{row['pages']:>9,} pages {row['items']:>9,} items {row['failed']:>6,} failed {bytes_:>10}"
         state = row["state"] if row["reason"] in {"", "finished"} else f"{row['state']} ({row['reason']})"
         began = f"{age(row['created'], now)} ago" if row["created"] else ""
-        click.echo(safe(f"{row['job']:<{width}}  {counts}  {began:>11}  {state}"))
+        click.echo(safe(f"{row['job']:<{width}}  {counts}  {began:>11}  {state}".replace("\n", "\\n")))
 
 
 def _row(folder: Path) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _invoke(arguments: list[str]) -> int:
     if COMPLETION in os.environ:
         commands.main(arguments, prog_name=PROGRAM)
     try:
-        with commands.make_context(PROGRAM, arguments) as ctx:
+        with commands.make_context(PROGRAM, arguments, color=_color()) as ctx:
             code: Any = commands.invoke(ctx)
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -191,8 +191,13 @@ def _first(error: BaseException) -> BaseException:
 
 def _complain(message: str, *, hint: str = "") -> None:
     with _stderr_may_be_gone():
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=_color())
         click.echo(safe(message) + (f" ({hint})" if hint else ""), err=True)
+
+
+def _color() -> bool | None:
+    """False where the person wants none; None: on terminals. click itself knows nothing of NO_COLOR."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
 def _help_of(error: click.ClickException) -> str:

@@ -38,7 +38,7 @@ def command(name: str, overrides: tuple[str, ...], markdown: bool, as_json: bool
         click.echo(page(), nl=False)
     else:
         for text, changed in as_text(knobs):
-            click.secho(text, bold=True if changed else None)
+            click.echo(click.style(text, bold=True) if changed else text)
 
 
 def as_text(knobs: Sequence[Knob]) -> Iterator[tuple[str, bool]]:

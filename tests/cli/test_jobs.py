@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from support.store import fill
 
@@ -138,6 +139,12 @@ def test_control_characters_of_a_name_reach_no_terminal(crawler, jobs):
     assert "\x1b" not in crawler("jobs").out
 
 
+async def test_a_reason_of_the_spiders_stays_on_its_line(crawler, jobs):
+    job = await stored(jobs)
+    job.finish(End(2000.0, msgspec.structs.replace(SUMMARY, reason="enough\nbooks/20270101T000000Z")))
+    assert crawler("jobs").out.endswith("  finished (enough\\nbooks/20270101T000000Z)\n")
+
+
 # ---- removal ---------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +206,7 @@ async def test_leaving_the_question_deletes_nothing(start, jobs, terminal):
     options = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave, "terminal": True}
     running = await start("jobs", "rm", job.name, **options)
     await terminal.shows(b"Delete it for good? [y/N]: ")
-    terminal.type(b"\x03")
+    terminal.type(b"\x04")
     assert (await running.ended()).code == 130
     assert b"Traceback" not in terminal.drawn
     assert job.folder.exists()

@@ -89,7 +89,7 @@ def test_help_imports_neither_the_engine_nor_the_terminal_library():
         (["crawl", "one", "-O", "/proc/items.jsonl"], "/proc/items.jsonl cannot be written: No such file or directory"),
         (["crawl", "one", "-o", "config.toml/a.jsonl"], "config.toml/a.jsonl cannot be written: File exists"),
         (["crawl", "one", "-s", "fetch.ca_file=no.pem"], "fetch.ca_file = 'no.pem': expected a file of certificates"),
-        (["crawl", "one", "-s", 'fetch.proxies=["ftp://x"]'], "fetch.proxies: 'ftp://x': expected http://"),
+        (["crawl", "one", "-s", "fetch.proxies=ftp://x"], 'fetch.proxies is "ftp://x"; expected'),
         (["parse", "one", "example.org"], "did you mean https://example.org"),
     ],
 )
@@ -200,3 +200,22 @@ def test_a_broken_pipe_under_the_items_is_the_readers_doing_not_the_jobs(crawler
 def test_output_without_a_terminal_has_no_colours(crawler, project):
     ended = crawler("crawl", "nothing")
     assert "\x1b" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+async def test_colours_are_for_terminals_whose_owner_wants_them(start, project, terminal, environment, coloured):
+    (project / "config.toml").write_text("[politeness]\ndelay = 1\n")
+    streams = {
+        "stdout": terminal.slave,
+        "stderr": terminal.slave,
+        "env": {"TERM": "xterm", "NO_COLOR": ""} | environment,
+    }
+    await (await start("lst", **streams)).ended()
+    await (await start("settings", **streams)).ended()
+    await terminal.shows(b"frontier.durability")
+    assert (b"\x1b[31m" in terminal.drawn) is coloured
+    assert (b"\x1b[1mpoliteness.delay " in terminal.drawn) is coloured
+    assert (b"\x1b" in terminal.drawn) is coloured
+    assert b"files\x1b[0m" not in terminal.drawn  # what has no style ends with no reset
