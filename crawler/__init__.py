@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # typing's own, without loading typing: that takes longer
 if TYPE_CHECKING:
     from typing import Any
 
-    from crawler.app import CrawlResult, crawl, stream
+    from crawler.api import CrawlResult, crawl, stream
     from crawler.errors import CrawlerError, DropItem, StopCrawl
     from crawler.spider.base import Spider
     from crawler.spider.crawl_spider import CrawlSpider, Rule
@@ -72,7 +72,7 @@ def __getattr__(name: str) -> Any:
 
         if module.is_child() and name != "CrawlResult":
             return module.stop_if_loading_here
-        from crawler import app
+        from crawler import api
 
-        return getattr(app, name)
+        return getattr(api, name)
     raise AttributeError(f"module 'crawler' has no attribute '{name}'")

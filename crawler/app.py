@@ -1,23 +1,17 @@
 """The only place that knows every concrete class: a spider and its settings in, a wired engine out.
 
-`crawl` and `stream` are for Python code: they run in the caller's loop, install no handler of any kind, and leave
-nothing behind, cancelled or not. The command line builds the same engine through `build`.
+The command line (`cli/`) and the calls for Python code (`api.py`) both build their crawls here, and watch them alike.
+Here are no rules, nothing is parsed or printed, and nothing runs.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import os
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
-from crawler import settings as layers
 from crawler.clock import SystemClock
 from crawler.config import Config, DiagnosticsConfig
 from crawler.diagnostics.account import account_of
@@ -28,60 +22,29 @@ from crawler.diagnostics.sampler import Sampler
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
-from crawler.errors import ConfigError, UsageError
-from crawler.events import Bus, Summary, TicketEnded
+from crawler.events import Bus
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.spool import SpoolFolder
 from crawler.frontier.base import Frontier
-from crawler.frontier.inspection import Inspection
 from crawler.frontier.memory import MemoryFrontier
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.jobs.job import Definition, End, Job
-from crawler.jobs.resume import at, define
 from crawler.output.pipeline import Pipeline
-from crawler.output.sinks.choose import STDOUT, AnySink, agree, open_sink
-from crawler.output.sinks.memory import ListSink
-from crawler.output.sinks.stream import StreamSink
+from crawler.output.sinks.choose import AnySink, agree
 from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.politeness import robots
-from crawler.redact import show
 from crawler.spider import blame, load, module
 from crawler.spider.base import Spider, initial_domains
 from crawler.spider.bounds import Bounds
 from crawler.spider.budgets import Budgets
-from crawler.spider.check import check_class, make_spider, unread
+from crawler.spider.check import make_spider, unread
 from crawler.spider.dedup import Dedup
 from crawler.spider.harvest import Limits
 from crawler.spider.item import Encoding
 from crawler.spider.steps import steps_of
-from crawler.spider.travel import Failed
 
 log = logging.getLogger("crawler")
-
-
-class FailedPage(msgspec.Struct, frozen=True):
-    """A request that failed for good."""
-
-    url: str
-    kind: str
-    detail: str
-    attempts: int
-    referrer: str
-
-
-class CrawlResult(msgspec.Struct, frozen=True):
-    """What `crawl` returns: of a job, over all its runs. `items` is empty if they were written to an output.
-
-    output_errors: what this run could not write there, and how often: values of a CSV file's missing columns.
-    """
-
-    items: list[Any]
-    stats: Summary
-    failed: list[FailedPage]
-    reason: str
-    output_errors: dict[str, int] = {}
 
 
 def build(
@@ -223,209 +186,3 @@ def _reference(cls: type[Spider], arguments: Mapping[str, Any], config: Config) 
     if reference is None:
         log.info("%s has no file that another process could load: its callbacks run in this one", cls.__qualname__)
     return reference
-
-
-# ---- from Python -------------------------------------------------------------------------------------------------
-
-
-async def crawl(
-    spider: type[Spider],
-    *,
-    output: str | os.PathLike[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    job: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    retry_failed: bool = False,
-    **arguments: Any,
-) -> CrawlResult:
-    """Crawl to the end and return what it came to.
-
-    output: a file for the items (its suffix says the format, it is overwritten); left out, they are returned.
-    settings: by dotted key, `{"politeness.delay": 1}`; they win over the spider's own. Further arguments reach the
-    spider as `-a` does.
-
-    job: a folder; the crawl can be killed in any way, and the same call goes on where it was. One that has ended is
-    not run again: its items are returned once more. resume: go on although the spider's file has changed.
-    retry_failed: put the failed requests back and go on, also after its end. Without a folder all is kept in memory.
-
-    Raises CrawlerError for what a person must mend; cancelled like any coroutine, it leaves nothing behind but the job.
-    """
-    module.stop_if_loading()
-    check_class(spider)
-    _check_path("output", output)
-    _check_path("job", job)
-    if job is not None:
-        return await _crawl_job(
-            Path(job), spider, output, settings, arguments, resume=resume, retry_failed=retry_failed
-        )
-    if resume or retry_failed:
-        raise UsageError("resume and retry_failed need the folder of a job: job=PATH")
-    sink: AnySink = ListSink() if output is None else _sink(output, configure(spider, settings))
-    bus = Bus()
-    failed: list[FailedPage] = []
-    bus.on(TicketEnded, lambda event: _note(failed, event))
-    config = configure(spider, settings)
-    engine = build(spider, config=config, sinks=[sink], arguments=arguments, bus=bus)
-    with watching(engine, spider, config.diagnostics):
-        summary = await engine.run()
-    items = sink.items if isinstance(sink, ListSink) else []
-    return CrawlResult(items, summary, failed, summary.reason, dict(sink.errors))
-
-
-async def _crawl_job(
-    folder: Path,
-    spider: type[Spider],
-    output: str | os.PathLike[str] | None,
-    settings: Mapping[str, Any] | None,
-    arguments: Mapping[str, Any],
-    *,
-    resume: bool,
-    retry_failed: bool,
-) -> CrawlResult:
-    loaded = _layers(spider, settings)
-    given = "" if output is None else os.fspath(output)
-    check(spider, arguments)
-    with at(folder, _definition(spider, loaded, arguments, given), spider, resume=resume) as job:
-        end = job.end()
-        errors: dict[str, int] = {}
-        if end is None or retry_failed:
-            job.reopen()
-            sink = _sink(job.output, loaded.config, cuts=job.folder)
-            engine = build(
-                spider, config=loaded.config, sinks=[sink], arguments=arguments, folder=folder,
-                retry_failed=retry_failed,
-            )  # fmt: skip
-            with watching(engine, spider, loaded.config.diagnostics):
-                end = End(time.time(), await engine.run())
-            errors = dict(sink.errors)
-            if not end.summary.resumable:
-                job.finish(end)
-        items = [] if given else await asyncio.to_thread(_read_items, job.items)
-        failed = await asyncio.to_thread(_read_failed, folder)
-    return CrawlResult(items, end.summary, failed, end.reason, errors)
-
-
-@contextlib.asynccontextmanager
-async def stream(
-    spider: type[Spider],
-    *,
-    settings: Mapping[str, Any] | None = None,
-    buffer: int = 1000,
-    job: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    **arguments: Any,
-) -> AsyncIterator[AsyncIterator[Any]]:
-    """`async with stream(Books) as items: async for item in items: …`
-
-    The crawl slows down when `buffer` items wait to be taken. Leaving the block cancels it. Items are delivered at
-    most once: one that was taken is gone.
-
-    job, resume: as for `crawl`. A later call goes on with the pages that are left; an item that was on its way to you
-    when the process died is not delivered again.
-    """
-    module.stop_if_loading()
-    check_class(spider)
-    _check_path("job", job)
-    if not isinstance(buffer, int) or buffer < 1:
-        raise UsageError(f"buffer={buffer!r}: a stream needs room for a whole number of items, one at least")
-    pressure = Pressure()
-    sink = StreamSink(buffer, on_full=lambda: pressure.hold("stream"), on_room=lambda: pressure.free("stream"))
-    loaded = _layers(spider, settings)
-    with contextlib.ExitStack() as held:
-        folder = None if job is None else Path(job)
-        opened = None
-        if folder is not None:
-            check(spider, arguments)
-            opened = held.enter_context(
-                at(folder, _definition(spider, loaded, arguments, STDOUT), spider, resume=resume)
-            )
-        engine = build(
-            spider, config=loaded.config, sinks=[sink], arguments=arguments, pressure=pressure, folder=folder
-        )
-        crawling = asyncio.create_task(_run(engine, opened), name=f"crawl {spider.__qualname__}")
-        crawling.add_done_callback(lambda _: sink.end())
-        try:
-            with watching(engine, spider, loaded.config.diagnostics):
-                yield _items(sink, crawling)
-        finally:
-            crawling.cancel()
-            await asyncio.wait([crawling])
-
-
-async def _run(engine: Engine, job: Job | None) -> None:
-    """Crawl, and mark the job's end; one that has ended already is not run again."""
-    if job is not None and job.end() is not None:
-        return
-    summary = await engine.run()
-    if job is not None and not summary.resumable:
-        job.finish(End(time.time(), summary))
-
-
-async def _items(sink: StreamSink, crawling: asyncio.Task[None]) -> AsyncIterator[Any]:
-    async for item in sink:
-        yield item
-    await crawling  # raises what ended the crawl, if anything did
-
-
-def _check_path(name: str, given: object) -> None:
-    if given is not None and not (isinstance(given, str | os.PathLike) and os.fspath(given)):
-        raise UsageError(f"{name}={given!r}: expected a path")
-
-
-def configure(spider: type[Spider], settings: Mapping[str, Any] | None) -> Config:
-    """The configuration of a crawl that is started from Python: defaults, the spider's settings, then `settings`."""
-    return _layers(spider, settings).config
-
-
-def _layers(spider: type[Spider], settings: Mapping[str, Any] | None) -> layers.Settings:
-    for where, given in ((f"{spider.__qualname__}.settings", spider.settings), ("settings=", settings or {})):
-        if not isinstance(given, Mapping):
-            raise ConfigError(f'{where} is {show("", given)}; expected a dict such as {{"politeness.delay": 1}}')
-    return layers.load(
-        project=None,
-        spider_name=spider.name,
-        spider_settings=dict(spider.settings) | dict(settings or {}),
-        spider_where=spider.__qualname__,
-        environment={},
-    )
-
-
-def _sink(output: str | os.PathLike[str], config: Config, cuts: Path | None = None) -> AnySink:
-    return open_sink(output, overwrite=True, fields=config.output.fields, cuts=cuts)
-
-
-def _definition(spider: type[Spider], loaded: layers.Settings, arguments: Mapping[str, Any], output: str) -> Definition:
-    """What the job would be. Raises UsageError for what could not be told again after a restart."""
-    if loaded.config.frontier.backend == "memory":
-        raise UsageError('a job keeps its URLs on disk: frontier.backend = "memory" does not go with job=')
-    said: dict[str, str] = {}
-    for name, value in arguments.items():
-        try:
-            said[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            raise UsageError(
-                f"{name}={value!r}: a job is known again by its arguments, so they must be plain data"
-            ) from None
-    return define(spider, loaded, said, output, overwrite=True)
-
-
-def _read_items(file: Path) -> list[Any]:
-    if not file.exists():  # it ended before its first item
-        return []
-    decode = msgspec.json.Decoder().decode
-    with file.open("rb") as lines:
-        return [decode(line) for line in lines]
-
-
-def _read_failed(folder: Path) -> list[FailedPage]:
-    with Inspection(folder) as look:
-        return [
-            FailedPage(row.url, row.reason, row.detail, row.attempts, row.referrer)
-            for row in look.ended()
-            if row.outcome == Failed.tag
-        ]
-
-
-def _note(failed: list[FailedPage], event: TicketEnded) -> None:
-    if event.outcome == "failed":
-        failed.append(FailedPage(event.url, event.reason, event.detail, event.attempts, event.referrer))

@@ -38,6 +38,7 @@ STOREYS: dict[str, int] = {
     "engine": 4,
     "jobs": 4,
     "app": 5,
+    "api": 6,
     "cli": 6,
     "__main__": 7,
 }

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from support.site import Site, links
 
-from crawler import Request, Response, Spider, app
+from crawler import Request, Response, Spider, api, app
 from crawler.diagnostics.findings import Finding, findings
 from crawler.fetch.connector import Resolver
 from crawler.output.sinks.memory import ListSink
@@ -53,7 +53,7 @@ class SlowCallback(Seeds):
 async def diagnosed(spider: type[Seeds], urls: list[str], **settings: Any) -> list[Finding]:
     cls = spider  # as it is, so that a parse process can load it
     cls.urls = urls
-    config = app.configure(cls, QUICK | {name.replace("__", "."): value for name, value in settings.items()})
+    config = api.configure(cls, QUICK | {name.replace("__", "."): value for name, value in settings.items()})
     engine = app.build(cls, config=config, sinks=[ListSink()])
     with app.watching(engine, cls, config.diagnostics) as windows:
         summary = await engine.run()

@@ -105,10 +105,10 @@ async def test_in_a_job_they_lie_in_its_folder_while_they_are_needed(files: Site
 
 
 async def test_the_dev_cache_replays_large_files_too(files: Site, tmp_path: Path) -> None:
-    from crawler import app
+    from crawler import api, app
     from crawler.output.sinks.memory import ListSink
 
-    config = app.configure(Files, SETTINGS | {"fetch.cache": "dev", "parse.processes": 0})
+    config = api.configure(Files, SETTINGS | {"fetch.cache": "dev", "parse.processes": 0})
     for into in ("first", "second"):
         sink = ListSink()
         arguments = {"url": files.url, "into": str(tmp_path / into)}

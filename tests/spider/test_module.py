@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler import app
+from crawler import api
 from crawler.errors import SpiderError, UsageError
 from crawler.spider import module
 from crawler.spider.base import Spider
@@ -205,7 +205,7 @@ async def test_outside_of_loading_nothing_is_stopped(monkeypatch: pytest.MonkeyP
 def test_in_a_parse_process_a_callback_cannot_start_a_crawl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_in_child", True)
     with pytest.raises(UsageError, match="parse process"):
-        asyncio.run(app.crawl(Spider))
+        asyncio.run(api.crawl(Spider))
     import crawler
 
     with pytest.raises(UsageError, match="parse process"):

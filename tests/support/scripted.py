@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from crawler import app
+from crawler import api, app
 from crawler.engine.lifecycle import Engine
 from crawler.events import Bus, TicketEnded
 from crawler.output.sinks.memory import ListSink
@@ -99,7 +99,7 @@ class Crawl:
             patch.setattr(app, "Fetcher", lambda *_, **__: self.web)
             self.engine: Engine = app.build(
                 spider,
-                config=app.configure(spider, QUICK | dict(settings or {})),
+                config=api.configure(spider, QUICK | dict(settings or {})),
                 sinks=[self.sink],
                 arguments=arguments,
                 bus=self.bus,
