@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +26,15 @@ from crawler.cli.output import SummaryFile, check_output
 from crawler.cli.progress import Window
 from crawler.cli.project import Project, spider_arguments
 from crawler.cli.resume import Wish, hold, shown
+from crawler.cli.why import dump, dumps
 from crawler.config import Config
-from crawler.diagnostics import account, findings, limits, why
+from crawler.diagnostics import account, findings, limits, metrics, why
 from crawler.diagnostics.audit import Audit
+from crawler.diagnostics.control import Control
 from crawler.diagnostics.findings import Diagnosis, Finding, Record
 from crawler.diagnostics.limits import FailOn
+from crawler.diagnostics.live import Live, steadily
+from crawler.diagnostics.metrics import MetricsServer
 from crawler.diagnostics.report import Line, Report, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
 from crawler.errors import UsageError
@@ -64,6 +68,7 @@ class Asked(NamedTuple):
     fresh: bool = False
     retry_failed: bool = False
     fail_on: Sequence[FailOn] = ()
+    metrics: int | None = None
 
 
 @click.command("crawl", short_help="Run a spider and write its items.")
@@ -79,6 +84,9 @@ class Asked(NamedTuple):
 @click.option(
     "--fail-on", metavar="WHAT", multiple=True, help="End with 1 if it happens: 'stall>200ms', 'failed>5%', a finding."
 )
+@click.option(
+    "--metrics", metavar="PORT", type=click.IntRange(0, 65535), help="Serve metrics to Prometheus on loopback."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
 @options.log_level
@@ -93,6 +101,7 @@ def command(
     retry_failed: bool,
     summary: str,
     fail_on: tuple[str, ...],
+    metrics: int | None,
     quiet: bool,
     verbose: bool,
     log_level: str,
@@ -112,7 +121,7 @@ def command(
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
     terminal.start_logging(out, level.upper())
     asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed,
-                  [limits.parse(text) for text in fail_on])  # fmt: skip
+                  [limits.parse(text) for text in fail_on], metrics)  # fmt: skip
     return run(Project.here(), name, asked, out)
 
 
@@ -171,7 +180,8 @@ def _run(
             retry_failed=asked.retry_failed, cache=job.folder.parents[1] / "cache",
         )  # fmt: skip
 
-    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT)
+    window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT,
+                      folder=job.folder, metrics=asked.metrics)  # fmt: skip
     job.reopen()
     summary, received, record = loop.run(lambda: _crawl(make, window), config.crawl.loop)
     unreachable.close()
@@ -224,6 +234,27 @@ class Watching(NamedTuple):
     config: Config
     quiet: bool
     items_on_stdout: bool
+    folder: Path
+    """The job's."""
+    metrics: int | None
+    """The port where they are served; None: not wanted."""
+
+    @contextlib.contextmanager
+    def doors(self, engine: Engine, windows: app.Windows | None) -> Iterator[None]:
+        """For those who look in from outside: `crawler why`, `tasks` and `top`, SIGUSR2, Prometheus."""
+        if windows is None:
+            yield
+            return
+        live = Live(engine.progress, engine.situation, engine.board, windows.loop)
+        with contextlib.ExitStack() as held:
+            control = held.enter_context(Control(self.folder, {"moment": live.moment, "tasks": live.tasks}))
+            windows.loop.on_beat = control.beat
+            held.enter_context(dumps(lambda: dump(live)))
+            if self.metrics is not None:
+                read = lambda: metrics.text(live.moment(), steadily(engine.summary), windows.loop.lag.all)  # noqa: E731
+                server = held.enter_context(MetricsServer(self.metrics, read))
+                log.info("metrics: http://127.0.0.1:%d/metrics", server.port)
+            yield
 
     def audit(self) -> contextlib.AbstractContextManager[Audit | None]:
         return Audit(blame.home_of(self.cls)) if self.config.diagnostics.watch else contextlib.nullcontext()
@@ -259,6 +290,7 @@ async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summar
         signals(stop, crawling.cancel) as received,
         app.watching(engine, watching.cls, watching.config.diagnostics) as windows,
         watching.audit() as audit,
+        watching.doors(engine, windows),
         watching.window(engine, windows) as window,
     ):
         try:

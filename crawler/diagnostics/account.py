@@ -82,11 +82,12 @@ def lines(account: LoopAccount) -> list[Line]:
     ours = [stall for stall in account.stalls if stall.kind not in MACHINE]
     lag = f"lag {_ms(account.p50)} mostly, {_ms(account.p99)} at p99, {_ms(account.max)} at most"
     found = [Line(f"  loop       {account.blocked:>10.2f}   seconds blocked; {lag}", "bad" if ours else "plain")]
-    found += [Line(f"  {'':<10} {'':>10}   {_said(stall)}", "faint") for stall in account.stalls[:SHOWN]]
+    found += [Line(f"  {'':<10} {'':>10}   {said(stall)}", "faint") for stall in account.stalls[:SHOWN]]
     return found
 
 
-def _said(stall: StallAccount) -> str:
+def said(stall: StallAccount) -> str:
+    """One line of a list of stalls."""
     times = f"{stall.count:,} x, {stall.seconds:.2f} s in all" if stall.count > 1 else f"{stall.seconds:.2f} s"
     return " ".join(part for part in (f"{times}:", stall.kind, stall.at) if part)
 

@@ -87,6 +87,8 @@ class LoopWatch:
         self.stalls = StallLog()
         self.lag = LagLog(time.monotonic())
         self.garbage = clocks.GarbageMeter()
+        self.on_beat: Callable[[float], None] | None = None
+        """Told of each beat with its time, on the loop."""
         self.now_blocked: Stall | None = None
         """The stall that is going on, if it has lasted for `SOON`; written by the thread."""
         # The beat's state, written on the loop.
@@ -138,6 +140,8 @@ class LoopWatch:
         now, cpu, _ = beat.reading
         lag = now - self._due
         self.lag.note(lag, now, cpu)
+        if self.on_beat is not None:
+            self.on_beat(now)
         if lag >= SUSPECT:
             self._late.append(Late(self._due, self._last, beat))
         if self._on_lag is not None and self._valve.held != (held := self._valve.beat(lag, now)):
