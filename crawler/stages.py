@@ -52,6 +52,8 @@ class HostWait(msgspec.Struct, frozen=True):
 class Situation(msgspec.Struct, frozen=True):
     """One moment of a crawl: where everything is, and what each stage could take."""
 
+    begun: bool
+    """Everything that the crawl needs is open."""
     held: tuple[str, ...]
     """Reasons for which nothing is taken in."""
     slots: int

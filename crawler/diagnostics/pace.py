@@ -25,6 +25,7 @@ class Cause(enum.StrEnum):
     """What the crawl waits for; each value goes on after "waits for"."""
 
     NOTHING = "nothing"
+    BEGINNING = "its own beginning: files, certificates, parse processes"
     STOPPING = "its own end"
     LOOP = "the event loop, which lags"
     COMMIT = "the frontier's writer"
@@ -52,6 +53,8 @@ _HOLDERS = {
 
 def cause_of(now: Situation) -> Cause:
     """The one thing that keeps the crawl from going faster at this moment."""
+    if not now.begun:
+        return Cause.BEGINNING
     for reason, cause in _HOLDERS.items():
         if reason in now.held:
             return cause

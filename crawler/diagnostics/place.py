@@ -32,6 +32,9 @@ _MACHINERY = frozenset({base_events.__file__, events.__file__, selectors.__file_
 _WAITING = frozenset({threading.__file__, queue.__file__, selectors.__file__})
 _WATCH: set[CodeType] = set()
 """Callbacks of the watch itself: what comes late is not their doing."""
+_BEGIN_THREAD = threading.Thread.start.__code__
+_NEAR = 4
+"""Frames between the wait for a new thread and the one that has begun it."""
 _MAX_DEPTH = 200
 """Frames looked at; a deeper recursion has told its line long before."""
 _MOST = 0.6
@@ -100,6 +103,8 @@ class Looker:
             handle = frames.pop()
         if not frames or frames[-1].f_code in _WATCH:
             return None
+        if any(one.f_code is _BEGIN_THREAD for one in frames[:_NEAR]):
+            return None  # it waits until a new thread has run for the first time: what keeps that one is not here
         task = asyncio.current_task(loop)
         callback = _identity(task, handle, frames[-1])
         deepest = frames[:_MAX_DEPTH]

@@ -88,7 +88,7 @@ def _oldest(stays: Sequence[Stay]) -> list[Line]:
 
 def in_progress(now: Situation, cause: Cause) -> str:
     """A few words for the line of progress; "" where that line says enough without."""
-    if cause in {Cause.NOTHING, Cause.STOPPING, Cause.SERVERS} or now.held:
+    if cause in {Cause.NOTHING, Cause.BEGINNING, Cause.STOPPING, Cause.SERVERS} or now.held:
         return ""
     if cause in {Cause.HOST, Cause.POLITENESS}:
         if now.fetching:

@@ -394,6 +394,7 @@ class Engine:
         waits, connecting, longest = self._scheduler.waits()
         pool = self._pool.statistics() if self._pool else None
         return Situation(
+            begun=self._journey is not None,
             held=tuple(at_hosts.held),
             slots=self._config.crawl.concurrency,
             fetching=at_hosts.fetching,

@@ -11,7 +11,7 @@ from crawler.diagnostics.pace import MAX_HOSTS, Cause, Pace, cause_of
 from crawler.stages import HostWait, Situation, Wait
 
 IDLE = Situation(
-    held=(), slots=8, fetching=0, resolving=0, connecting=0, rate_limited=False, parsing=0, unparsed=0,
+    begun=True, held=(), slots=8, fetching=0, resolving=0, connecting=0, rate_limited=False, parsing=0, unparsed=0,
     parse_processes=2, callbacks=0, uncommitted=0, queued=0, start_read=True, hosts=0, waits={}, longest=(),
 )  # fmt: skip
 
@@ -29,6 +29,7 @@ def host(name: str = "a.example", wait: Wait = Wait.DELAY, **changes: Any) -> Ho
     [
         (at(), Cause.NOTHING),
         (at(start_read=False), Cause.START),
+        (at(start_read=False, begun=False), Cause.BEGINNING),
         (at(held=("stopping", "commit")), Cause.STOPPING),
         (at(held=("loop lag",), unparsed=3), Cause.LOOP),
         (at(held=("commit",), fetching=8), Cause.COMMIT),

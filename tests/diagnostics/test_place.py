@@ -118,6 +118,26 @@ def test_a_loop_that_waits_for_the_kernel_is_not_in_a_callback() -> None:
     assert Blocked(idle).look() is None
 
 
+async def begins_a_thread(blocked: Blocked) -> None:
+    """One that gets no CPU for a while."""
+    note_base(blocked)
+    thread = threading.Thread(target=int)
+    has_begun = thread._started.wait  # type: ignore[attr-defined]
+
+    def late(*_: object) -> None:
+        blocked.stuck.set()
+        blocked.go.wait()
+        has_begun()
+
+    thread._started.wait = late  # type: ignore[attr-defined]
+    thread.start()
+    thread.join()
+
+
+def test_who_waits_for_a_new_thread_to_get_a_cpu_is_not_to_blame() -> None:
+    assert Blocked(begins_a_thread).look(home=__file__) is None
+
+
 def test_a_look_keeps_nothing_of_the_authors_alive() -> None:
     class Local: ...
 

@@ -46,7 +46,7 @@ def test_stages_say_how_full_they_are_and_the_oldest_request_where_it_is() -> No
 
 
 def test_every_cause_that_can_be_mended_says_how() -> None:
-    assert set(Cause) - set(ADVICE) == {Cause.NOTHING, Cause.STOPPING, Cause.HELD}
+    assert set(Cause) - set(ADVICE) == {Cause.NOTHING, Cause.BEGINNING, Cause.STOPPING, Cause.HELD}
     assert text(at(held=("memory",)))[0] == "waits for something that holds intake: memory"
     assert text(at())[0] == "nothing keeps it waiting"
 
