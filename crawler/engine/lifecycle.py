@@ -360,7 +360,7 @@ class Engine:
             started=self._started,
             seconds=self._clock.now() - self._started,
             pages=self._tally.pages,
-            items=self._tally.items,
+            items=known.items,
             requests=self._tally.fetched,
             bytes=self._tally.bytes,
             left=known.unfinished,
@@ -419,7 +419,7 @@ class Engine:
         return Progress(
             seconds=self._clock.now() - self._started,
             pages=self._tally.pages,
-            items=self._tally.items,
+            items=known.items,
             errors=known.failed,
             in_flight=at_hosts.fetching,
             parsing=self._pool.statistics().pages if self._pool else 0,

@@ -8,7 +8,8 @@ from crawler.config import CrawlConfig
 
 
 class Tally:
-    """`open` tickets are handed out and have no outcome yet; pages and items count what has one."""
+    """`open` tickets are handed out and have no outcome yet; pages and items count what has one. Of the items, only the
+    frontier knows which are duplicates and not written; they count towards `crawl.max_items` all the same."""
 
     def __init__(self, config: CrawlConfig) -> None:
         self._max_pages = config.max_pages

@@ -20,6 +20,7 @@ from crawler.errors import CrawlerError, JobError, SpiderError, StopCrawl
 from crawler.events import CrawlEnded, CrawlStarted, FetchEnded
 from crawler.spider.base import Spider
 from crawler.spider.request import Request
+from crawler.spider.steps import DropDuplicates
 
 TREE = {f"/{n}": page(*(f"/{m}" for m in (2 * n, 2 * n + 1) if m < 16)) for n in range(1, 16)}
 
@@ -93,6 +94,27 @@ async def test_a_limit_is_exact_and_is_an_end(crawl: Any, settings: Any, pages: 
     assert summary.items == len(run.sink) == items
     assert summary.pages == pages or pages is None
     assert not summary.resumable
+
+
+class Twins(Walk):
+    """Every page yields what the page before it has yielded, and one item more."""
+
+    steps = (DropDuplicates("n"),)
+
+    def parse(self, response: Any) -> Any:
+        n = int(response.url.rpartition("/")[2] or 1)
+        yield {"n": n // 2}
+        yield {"n": n}
+        for thing in super().parse(response):
+            if isinstance(thing, Request):
+                yield thing
+
+
+async def test_only_what_was_written_is_an_item(crawl: Any) -> None:
+    run = crawl(Twins)
+    summary = await run.engine.run()
+    assert summary.items == len(run.sink) == run.engine.progress().items == 16
+    assert summary.dropped_items == {"duplicate": 14}
 
 
 async def test_events_frame_the_crawl(crawl: Any) -> None:
