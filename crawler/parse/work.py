@@ -8,7 +8,7 @@ when it is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -20,10 +20,9 @@ from crawler.spider import blame, saving
 from crawler.spider.base import Spider, counting
 from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.failure import FailedRequest
-from crawler.spider.harvest import Harvest, Limits, StepError, TooMany
-from crawler.spider.item import Encoding, encoder, is_item
+from crawler.spider.harvest import Harvest, Limits, StepError, TooMany, is_single, without_return
+from crawler.spider.item import Encoding, encoder
 from crawler.spider.refresh import refresh_of
-from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.steps import steps_of
 from crawler.spider.travel import Answer, Job, Save, Trouble, decode_details
@@ -263,23 +262,6 @@ def harvest_all(harvest: Harvest, result: Any) -> None:
         return
     take = harvest.take
     if isinstance(result, GeneratorType):
-        result = _without_return(result)
+        result = without_return(result)
     for thing in result:
         take(thing)
-
-
-def _without_return(yielded: Generator[Any, None, Any]) -> Generator[Any]:
-    """What a generator yields. Raises CallbackError if it also returns something: nobody would ever see that."""
-    returned = yield from yielded
-    if returned is not None:
-        raise CallbackError(
-            f"a callback that yields cannot also return {type(returned).__name__}: {str(returned)[:80]!r}; "
-            "did you forget yield?"
-        )
-
-
-def is_single(result: Any) -> bool:
-    """Whether a returned value is one thing to take (or to refuse), not a series. Text is never a series of letters."""
-    if isinstance(result, Request | str | bytes) or not isinstance(result, Iterable):
-        return True
-    return not isinstance(result, Sequence) and is_item(result)

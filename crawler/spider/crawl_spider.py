@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from types import GeneratorType
 from typing import Any
 
 from crawler.errors import SpiderError
 from crawler.spider.base import Spider
 from crawler.spider.callbacks import find_callback, is_async
+from crawler.spider.harvest import is_single, without_return
 from crawler.spider.links import LinkExtractor
 from crawler.spider.request import Request
 from crawler.spider.response import Link, Response
@@ -117,8 +119,9 @@ class CrawlSpider(Spider):
     def _processed(self, response: Response, results: Any) -> Iterator[Any]:
         if results is None:
             return
-        single = isinstance(results, Mapping | str | bytes | Request) or not isinstance(results, Iterable)
-        yield from self.process_results(response, [results] if single else results)
+        if isinstance(results, GeneratorType):
+            results = without_return(results)
+        yield from self.process_results(response, [results] if is_single(results) else results)
 
     def _follow(self, response: Response) -> Iterator[Request]:
         """The requests that the rules make of a page's links."""

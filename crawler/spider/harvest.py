@@ -7,7 +7,7 @@ page and the spider (scope, depth, scheme, encoding); whether a request is known
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -59,6 +59,23 @@ def _hint(thing: Any) -> str:
     if inspect.isgenerator(thing) or isinstance(thing, list | tuple | set):
         return "; did you mean yield from?"
     return ""
+
+
+def without_return(yielded: Generator[Any, None, Any]) -> Generator[Any]:
+    """What a generator yields. Raises CallbackError if it also returns something: nobody would ever see that."""
+    returned = yield from yielded
+    if returned is not None:
+        raise CallbackError(
+            f"a callback that yields cannot also return {type(returned).__name__}: {str(returned)[:80]!r}; "
+            "did you forget yield?"
+        )
+
+
+def is_single(result: Any) -> bool:
+    """Whether a returned value is one thing to take (or to refuse), not a series. Text is never a series of letters."""
+    if isinstance(result, Request | str | bytes) or not isinstance(result, Iterable):
+        return True
+    return not isinstance(result, Sequence) and is_item(result)
 
 
 class TooMany(CallbackError):

@@ -13,7 +13,7 @@ import pytest
 from parse.conftest import failed, items, job
 
 from crawler.errors import StopCrawl, UsageError
-from crawler.parse.work import Setup, Work, is_single
+from crawler.parse.work import Setup, Work
 from crawler.spider.base import Spider
 from crawler.spider.harvest import Limits
 from crawler.spider.request import Request
@@ -299,17 +299,6 @@ def test_anywhere_stays_anywhere() -> None:
     shop = work(domains=None)
     shop.widen("b.example")
     assert len(shop.run(job()).finds) == 1
-
-
-@pytest.mark.parametrize(
-    ("value", "single"),
-    [(None, True), ({}, True), ("text", True), (b"bytes", True), (3, True), ([], False), ((), False), (iter(()), False),
-     ({1}, False), (Request("http://a.example/"), True)],
-)  # fmt: skip
-def test_text_and_items_are_one_thing_and_everything_else_that_iterates_is_a_series(
-    value: object, single: bool
-) -> None:
-    assert is_single(value) is single
 
 
 class Keeper(Spider):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crawler.errors import SpiderError
+from crawler.errors import CallbackError, SpiderError
 from crawler.spider.callbacks import find_callback, is_async
 from crawler.spider.crawl_spider import CrawlSpider, Rule
 from crawler.spider.links import LinkExtractor
@@ -137,3 +137,13 @@ def test_only_pages_have_links() -> None:
 
 def test_a_rule_without_a_callback_follows() -> None:
     assert (Rule().follow, Rule(callback="x").follow, Rule(callback="x", follow=True).follow) == (True, False, True)
+
+
+def test_what_a_rule_s_generator_returns_is_not_lost_in_silence() -> None:
+    class Forgets(Shop):
+        def parse_author(self, response: Response) -> Any:
+            yield {"author": 1}
+            return {"lost": 1}
+
+    with pytest.raises(CallbackError, match="cannot also return dict.*did you forget yield"):
+        list(Forgets().rule_2(page()))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crawler.config import ScopeConfig
 from crawler.errors import CallbackError
 from crawler.kinds import FAILURES, Drop
-from crawler.spider.harvest import Harvest, Limits, TooMany
+from crawler.spider.harvest import Harvest, Limits, TooMany, is_single
 from crawler.spider.item import encoder
 from crawler.spider.request import Request, found_of
 from crawler.spider.response import Response
@@ -210,3 +210,14 @@ def test_what_the_url_alone_can_say_is_said_where_it_was_found(scope: dict[str, 
     collected = harvest(scope=ScopeConfig(**scope))
     collected.take(Request(url))
     assert (collected.refused, len(collected.finds)) == ([Refused(reason, "shop.example", url)], 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "single"),
+    [(None, True), ({}, True), ("text", True), (b"bytes", True), (3, True), ([], False), ((), False), (iter(()), False),
+     ({1}, False), (Request("http://a.example/"), True)],
+)  # fmt: skip
+def test_text_and_items_are_one_thing_and_everything_else_that_iterates_is_a_series(
+    value: object, single: bool
+) -> None:
+    assert is_single(value) is single
