@@ -53,6 +53,7 @@ class Inline:
             with counting(job.url) as counters:
                 call = Call(self._work, job)
                 answer = await self._run(call, job, self._work.harvest(job, domains), counters)
+                call.end()
                 if answer.trouble is not None:
                     call.drop_saves()
                 return answer

@@ -102,6 +102,8 @@ class Work:
             except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
                 call.drop_saves()
                 return answer_of(job, None, counters, trouble=call.trouble(error))
+            finally:
+                call.end()
         return answer_of(job, harvest, counters, saves=call.saves)
 
 
@@ -118,6 +120,7 @@ class Call:
         self.result: Any = None
         self.saves: list[Save] = []
         """Files that the callback has asked for."""
+        self._response: Response | None = None
 
     def argument(self) -> Response | FailedRequest:
         """What the callback is to be called with."""
@@ -126,6 +129,7 @@ class Call:
         response = response_of(self._job, self._details.hops)
         if self._work.folder is not None:
             response.save_with(self._stage)
+            self._response = response
         return response
 
     def _stage(self, body: bytes, target: Path) -> None:
@@ -170,6 +174,11 @@ class Call:
         """The page has failed: nothing of it is kept."""
         for save in self.saves:
             saving.drop(save)
+
+    def end(self) -> None:
+        """The callback has ended: what is saved from now on, by somebody who kept the response, no commit waits for."""
+        if self._response is not None:
+            self._response.save_with(None)
 
     def note_place(self) -> None:
         """Remember where the callback stands, while its generator is still suspended there."""

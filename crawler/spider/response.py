@@ -129,8 +129,8 @@ class Response:
         else:
             saving.write(self.body, Path(path))
 
-    def save_with(self, stage: Callable[[bytes, Path], None]) -> None:
-        """From now on `save` hands the body to this. For the framework."""
+    def save_with(self, stage: Callable[[bytes, Path], None] | None) -> None:
+        """From now on `save` hands the body to this; None: it writes at once. For the framework."""
         self._stage = stage
 
     def prepare(self) -> None:

@@ -328,6 +328,19 @@ def test_files_belong_where_the_crawl_was_started(tmp_path: Path, monkeypatch: p
     assert [Path(save.staged).read_bytes() for save in answer.saves] == [b"body", b"body"]
 
 
+def test_who_keeps_the_response_beyond_the_callback_saves_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the shell does: no commit would ever put it in its place."""
+    kept: list[Response] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Keeper, "parse", lambda self, response, times: kept.append(response))
+    assert keeping(tmp_path, 0).trouble is None
+    kept[0].save("later")
+    assert (tmp_path / "later").read_bytes() == b"body"
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
 def test_no_page_fills_the_disk_with_files_and_a_failed_one_keeps_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
