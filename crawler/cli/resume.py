@@ -66,6 +66,7 @@ def hold(project: Project, cls: type[Spider], settings: Settings, wish: Wish) ->
                 if resumed and not wish.retry_failed and job.end() is not None:
                     continue  # another process has brought it to its end meanwhile
                 words = _refuse_or_describe(job, cls, now, wish) if resumed else []
+                jobs.point_to(job)
                 yield Chosen(job, resumed, words)
                 return
         except UsageError:

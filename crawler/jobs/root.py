@@ -70,6 +70,13 @@ class Jobs:
             raise JobError(disk_refuses(parent, refused, ": a job cannot be begun here")) from None
         return job
 
+    def point_to(self, job: Job) -> None:
+        """Let `latest` point to the newest job, also if its process was killed before it came to that."""
+        link = job.folder.parent / LATEST
+        with contextlib.suppress(OSError):  # only a convenience: a disk that refuses will say so where it matters
+            if not link.is_symlink() or link.readlink() != Path(job.folder.name):
+                _point(link, job.folder.name)
+
     def remove(self, folder: Path) -> None:
         """Delete a job's folder; its output, if it had one elsewhere, stays. Raises JobError while it runs."""
         held = lock(folder)

@@ -75,8 +75,7 @@ async def test_every_format_is_that_of_an_undisturbed_run(program: Program, tree
 BEGINNING = [
     "after:crawler.jobs.root:_new_folder:1",
     "before:crawler.jobs.job:_write:1",
-    "after:crawler.jobs.root:begin:1",
-    "after:crawler.jobs.root:_point:1",
+    "before:crawler.jobs.root:_point:1",
     "before:crawler.frontier.sqlite:connect:1",
     "after:crawler.frontier.sqlite:connect:1",
     "after:crawler.frontier.store:Store.open:1",
@@ -125,7 +124,8 @@ async def test_killed_at_each_instant_that_has_a_name_one_after_another(program:
             break
     else:
         await goes_on(program, "-o", "a.json")
-    assert len(list(program.job.parent.glob("2*/job.json"))) == 1, "always the same job"
+    (only,) = program.job.parent.glob("2*/job.json")
+    assert program.job == only.parent, "always the same job, and `latest` points to it"
     assert counted(program.home / "a.json") == tree.expected()
 
 
@@ -205,7 +205,7 @@ async def test_a_file_that_others_have_touched_is_refused_and_left_as_it_is(
     spoil(file)
     spoilt = file.read_bytes() if file.exists() else None
     refused = await program.crawl("-o", "a.jsonl")
-    assert refused.code == USAGE
+    assert refused.code == JOB
     told = " ".join(refused.err.split())
     assert said in told
     assert "or start a new job with --fresh" in told

@@ -35,6 +35,19 @@ def test_latest_points_to_the_newest_however_many_are_begun_within_a_second(jobs
     assert [folder.name for folder in jobs.folders("books")] == names[::-1], "the tenth is newer than the ninth"
 
 
+def test_latest_is_mended_where_a_kill_came_before_it(jobs: Jobs) -> None:
+    job = jobs.create(definition())
+    link = jobs.root / "books" / LATEST
+    for spoil in (link.unlink, lambda: (link.unlink(), link.symlink_to("elsewhere"))):
+        spoil()
+        jobs.point_to(job)
+        assert os.readlink(link) == job.folder.name
+    link.unlink()
+    link.mkdir()
+    jobs.point_to(job)
+    assert link.is_dir(), "what somebody has put there stays"
+
+
 def test_a_clock_that_was_set_back_makes_no_new_job_an_older_one(jobs: Jobs) -> None:
     """It would not be gone on with, but begun again and again."""
     made(jobs, "29991231T235959Z")
