@@ -179,6 +179,11 @@ class Lanes:
         self.waiting(self._frontier.statistics().idle_hosts)
 
     @property
+    def expected(self) -> bool:
+        """Whether the frontier is being asked for more, or should be: what is ready now may not be all there is."""
+        return bool(self._to_read) or self._waiting_hosts > 0
+
+    @property
     def outside(self) -> int:
         """Hosts with requests that are not in memory."""
         return self._waiting_hosts

@@ -258,7 +258,7 @@ class Scheduler:
             lane = self._pop_due(self._heap, now)
         if lane is None:
             self.lanes.grow()
-            if self.slots.spare > self._half:
+            if self.slots.spare > self._half and not self.lanes.expected:
                 lane = self._pop_due(self._doubted, now)
         return lane
 

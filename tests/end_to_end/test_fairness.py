@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from aiohttp import web
+from support.bench import bench
 from support.site import Site, links
 
 import crawler
@@ -122,3 +124,21 @@ async def test_hanging_hosts_do_not_fill_the_crawl(site: Site, other_site: Site)
     assert len([item for item in result.items if item["url"].startswith(site.url)]) == 51
     assert other_site.most_under_way == 1, "before first contact a host gets one request at a time"
     assert {failed.kind for failed in result.failed} <= {"first-byte-timeout"}
+
+
+@pytest.mark.parametrize("slots", [10, 60])
+def test_beside_hosts_that_hang_the_others_keep_their_pace(slots: int) -> None:
+    """600 hosts on the fake clock, one in ten hangs for 30 s; gaps and numbers under way are checked at each send."""
+    fairness = bench("fairness")
+    alone, beside, share = fairness.compare(600, slots=slots, pages=2)
+    assert share >= 0.95
+    assert len(beside.done_at) == len(alone.done_at) == 540 * 2
+    assert max(alone.pushes, beside.pushes) < 2, "places on the heap that a decision costs"
+
+
+@pytest.mark.slow
+def test_nor_does_it_matter_how_many_there_are() -> None:
+    fairness = bench("fairness")
+    _, beside, share = fairness.compare(5000, slots=300, pages=2)
+    assert share >= 0.95
+    assert beside.pushes < 2

@@ -547,41 +547,75 @@ async def test_a_host_that_hangs_and_has_nothing_to_ask_keeps_no_other_one_waiti
 
 
 class Web:
-    """Answers after a host's own latency; counts what each host saw, by the scheduler's own sends."""
+    """Answers after a host's own latency, or does not; notes what each host saw, by the scheduler's own sends."""
 
-    def __init__(self, rig: Rig, latencies: dict[str, float]) -> None:
+    def __init__(self, rig: Rig, latencies: dict[str, float], troubles: list[str]) -> None:
         self.rig = rig
         self.latencies = latencies
+        self.troubles = itertools.cycle(troubles)
         self.sends: dict[str, list[float]] = {host: [] for host in latencies}
         self.under_way: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
+        self.guests = itertools.count(-(10**9), -1)
 
     async def serve(self, ticket: Ticket, connect: float) -> None:
-        clock = self.rig.clock
+        rig, clock, latency = self.rig, self.rig.clock, self.latencies[ticket.host]
         await clock.sleep_until(clock.now() + connect)
         self.under_way[ticket.host] += 1
         self.most[ticket.host] = max(self.most[ticket.host], self.under_way[ticket.host])
         self.sends[ticket.host].append(clock.now())
-        self.rig.scheduler.sent(ticket)
-        await clock.sleep_until(clock.now() + self.latencies[ticket.host])
+        rig.scheduler.sent(ticket)
+        await clock.sleep_until(clock.now() + latency)
         self.under_way[ticket.host] -= 1
-        await self.rig.finish(ticket, elapsed=self.latencies[ticket.host])
+        trouble = next(self.troubles)
+        again = Retry(clock.now() + 0.3, trouble)
+        if ticket.id < 0:
+            rig.scheduler.answered(ticket, 200, latency, None)
+            rig.scheduler.done(ticket)
+            await settle()
+        elif trouble == "answer" or ticket.attempt:
+            await rig.finish(ticket, elapsed=latency)
+        elif trouble == "guest":
+            guest = Ticket(next(self.guests), b"", ticket.host, f"https://{ticket.host}/guest")
+            rig.scheduler.visit(guest)
+            await rig.finish(ticket, elapsed=latency)
+        elif trouble == "429":
+            rig.scheduler.answered(ticket, 429, latency, 2.5)
+            rig.scheduler.done(ticket)
+            await rig.commit(ticket, again)
+        else:
+            rig.scheduler.unanswered(ticket, trouble)
+            rig.scheduler.done(ticket)
+            await rig.commit(ticket, again)
 
 
-@settings(max_examples=25, deadline=None)
+TROUBLES = ["answer", "guest", "429", "reset", "first-byte-timeout"]
+
+
+@settings(max_examples=20, deadline=None)
 @given(
     delay=st.sampled_from([0.0, 0.1, 1.0]),
+    jitter=st.sampled_from([0.0, 1.0]),
     per_host=st.integers(1, 4),
     workers=st.integers(1, 12),
     hosts=st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 12)), min_size=1, max_size=5),
     connects=st.lists(st.floats(0.0, 0.5), min_size=1, max_size=7),
+    troubles=st.lists(st.sampled_from(TROUBLES), min_size=1, max_size=9),
 )
 def test_for_any_interleaving_gap_and_concurrency_are_exact_at_the_send(
-    delay: float, per_host: int, workers: int, hosts: list[tuple[float, int]], connects: list[float]
+    delay: float,
+    jitter: float,
+    per_host: int,
+    workers: int,
+    hosts: list[tuple[float, int]],
+    connects: list[float],
+    troubles: list[str],
 ) -> None:
+    """Whatever the hosts do, and whoever asks: rows, retries, `self.fetch`."""
+
     async def simulate() -> None:
-        rig = Rig(workers=workers, delay=delay, per_host=per_host)
-        web = Web(rig, {f"h{n}.example": latency for n, (latency, _) in enumerate(hosts)})
+        rig = Rig(workers=workers, delay=delay, jitter=jitter, per_host=per_host)
+        web = Web(rig, {f"h{n}.example": latency for n, (latency, _) in enumerate(hosts)}, troubles)
         total = sum(pages for _, pages in hosts)
         async with rig.running(), asyncio.TaskGroup() as group:
             await rig.add(
@@ -593,7 +627,7 @@ def test_for_any_interleaving_gap_and_concurrency_are_exact_at_the_send(
                     group.create_task(web.serve(ticket, connects[served % len(connects)]))
                     served += 1
                 await settle()
-                if rig.frontier.statistics().done == total:
+                if rig.frontier.statistics().done == total and not rig.scheduler.statistics().fetching:
                     break
                 await rig.clock.advance(max(0.0, (rig.clock.next_timer or rig.clock.now() + 1) - rig.clock.now()))
         assert rig.frontier.statistics().done == total
