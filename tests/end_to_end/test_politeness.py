@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support.program import Program, Tree
+from support.program import SPIDER, Program, Tree
 from support.site import Site, links
 
 import crawler
@@ -271,3 +271,53 @@ async def test_the_gap_holds_from_the_last_request_before_a_kill_to_the_first_on
         assert ended.code == -signal.SIGKILL, f"{step}: {arrivals.paths}, {ended.err}"
     assert arrivals.paths.count("/1") == (3 if at_once else 2)
     assert arrivals.shortest_gap() > delay - TOLERANCE, list(zip(arrivals.paths, arrivals.latest, strict=True))
+
+
+class Troubled(Tree):
+    """Some pages move twice before they answer, some break off at first; each waits for company, if any comes.
+
+    `limit`: how many may be there at once.
+    """
+
+    def __init__(self, site: Site, pages: int, limit: int) -> None:
+        super().__init__(site, pages)
+        self.limit = limit
+
+    async def _page(self, request: web.Request) -> web.Response:
+        for _ in range(100):
+            if self.site.under_way >= self.limit:
+                break
+            await asyncio.sleep(0.001)
+        number, moved = request.path.rpartition("/")[2], request.path.count("moved/")
+        if number.isdigit() and int(number) % 5 == 3 and moved < 2:
+            self.served += 1
+            return web.Response(status=302, headers={"Location": f"/{'moved/' * (moved + 1)}{number}"})
+        if number.isdigit() and int(number) % 21 == 4 and self.site.seen[request.path] == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        return await super()._page(request.clone(rel_url=f"/{number}"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("delay", "limit", "pages"), [(0.0, 3, 63), (DELAY, 2, 31)])
+async def test_the_limit_holds_over_kills_with_redirects_and_retries_under_way(
+    site: Site, pulse: Pulse, tmp_path: Path, delay: float, limit: int, pages: int
+) -> None:
+    """Three kills in the middle, and then to the end."""
+    before = SPIDER[SPIDER.index("    settings") : SPIDER.index("    async def start")]
+    settings = {"politeness.robots": False, "politeness.delay": delay, "politeness.per_host": limit, "fetch.retries": 4}
+    spider = SPIDER.replace(before, f"    settings = {settings!r}\n\n")
+    arrivals = Arrivals(site, pulse)
+    await site.close()
+    await site.open()
+    program = Program(tmp_path / "project", Troubled(site, pages, limit), spider)
+    for after in (4, 9, 7):
+        ended = await program.crawl("-o", "items.jsonl", kill_after=after)
+        assert ended.code == -signal.SIGKILL, ended.err
+    ended = await program.crawl("-o", "items.jsonl")
+    assert ended.code == 0, ended.err
+    assert len((program.home / "items.jsonl").read_text().splitlines()) == 2 * pages
+    assert site.most_under_way == limit
+    assert any("moved/moved" in path for path in arrivals.paths)
+    if delay:
+        assert arrivals.shortest_gap() >= delay - TOLERANCE
