@@ -37,9 +37,9 @@ HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
 
 
-PROBATION_SHARE = 10
+PROBATION_SHARE = 20
 """Of so many requests under way one may be to a host that hangs: their time-outs must not be what the crawl waits for.
-More, if nobody else has anything to ask and half of the slots are left for whoever comes."""
+While nobody else has anything to ask, those do not count whose slots are lent."""
 
 
 class SchedulerStatistics(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class Scheduler:
         tally: Tally,
         named: Callable[[str], None],
     ) -> None:
-        self.slots = Slots(workers, clock, released=self._look_at_doubted)
+        self.slots = Slots(workers, clock, released=self._released)
         self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=self.slots.most)
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
@@ -79,7 +79,6 @@ class Scheduler:
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
         self._limiter = AsyncLimiter(1, 1 / config.max_rate) if config.max_rate else None
         self._most_doubtful = max(1, workers // PROBATION_SHARE)
-        self._half = workers // 2
         # All mutable state beside the lanes: the heap of those that wait for a time, apart for those that somebody
         # awaits and for those that hang; and robots.txt files to be stored.
         self._heap: Heap = []
@@ -93,6 +92,8 @@ class Scheduler:
         self._quarantine = Quarantine({})
         self._doubtful: set[int] = set()
         """Tickets under way to hosts on probation."""
+        self._holding: set[int] = set()
+        """Those of them whose slots are not lent."""
         self.rate_limited = False
         """The next hand-out waits for the whole crawl's rate."""
         self._changed = asyncio.Event()
@@ -161,7 +162,7 @@ class Scheduler:
         self.slots.arrived(ticket.id)
         if ticket.id in self._doubtful:
             self._doubtful.discard(ticket.id)
-            self._look_at_doubted()
+            self._changed.set()
         return lane
 
     def robots_fetched(self, ticket: Ticket, known: robots.Robots) -> None:
@@ -258,13 +259,14 @@ class Scheduler:
             lane = self._pop_due(self._heap, now)
         if lane is None:
             self.lanes.grow()
-            if self.slots.spare > self._half and not self.lanes.expected:
+            if len(self._holding) < self._most_doubtful and not self.lanes.expected:
                 lane = self._pop_due(self._doubted, now)
         return lane
 
-    def _look_at_doubted(self) -> None:
-        """There may be room for a host that hangs."""
-        if self._doubted:
+    def _released(self, ticket: int) -> None:
+        """The slot of this ticket is another one's."""
+        if ticket in self._holding:
+            self._holding.discard(ticket)
             self._changed.set()
 
     def _pop_due(self, heap: Heap, now: float) -> Lane | None:
@@ -357,6 +359,7 @@ class Scheduler:
             self._arrange(lane)
         if lane.state.hangs:
             self._doubtful.add(ticket.id)
+            self._holding.add(ticket.id)
 
     def _open(self, lane: Lane) -> None:
         """The lane's first ticket is out of the frontier's hands until its outcome is committed; a guest is no row."""

@@ -21,18 +21,15 @@ LENT_PER_SLOT = 2
 class Slots:
     """`acquire`, then `use` it for a ticket, then `free` it. One timer serves all."""
 
-    def __init__(self, slots: int, clock: Clock, released: Callable[[], None] = lambda: None) -> None:
-        """released: told each time that there is one free slot more."""
+    def __init__(self, slots: int, clock: Clock, released: Callable[[int], None] = lambda _: None) -> None:
+        """released: told of each ticket whose slot is another one's from now on, because it is lent or was freed."""
         self.most = slots * (1 + LENT_PER_SLOT)
         """Requests that can be under way at once, the waiting ones included."""
         self._clock = clock
         self._free = asyncio.Semaphore(slots)
         self._can_lend = slots * LENT_PER_SLOT
         self._released = released
-        # All mutable state: how many are free; who waits for a server since when, in order; whose slot is lent; when we
-        # look next.
-        self.spare = slots
-        """Slots that nobody has."""
+        # All mutable state: who waits for a server since when, in order; whose slot is lent; when we look next.
         self._since: deque[tuple[float, int]] = deque()
         self._waiting: dict[int, tuple[float, int]] = {}
         self._lent: set[int] = set()
@@ -41,7 +38,6 @@ class Slots:
     async def acquire(self) -> None:
         """Wait for a slot."""
         await self._free.acquire()
-        self.spare -= 1
 
     def use(self, ticket: int) -> None:
         """The slot that was acquired is this ticket's, and it is on its way to its server."""
@@ -61,12 +57,11 @@ class Slots:
             self._lent.discard(ticket)
             self._lend()  # there may be another one to lend
         else:
-            self._release()
+            self._release(ticket)
 
-    def _release(self) -> None:
-        self.spare += 1
+    def _release(self, ticket: int) -> None:
         self._free.release()
-        self._released()
+        self._released(ticket)
 
     def _ring(self) -> None:
         self._timer = None
@@ -83,7 +78,7 @@ class Slots:
                 if len(self._lent) >= self._can_lend:
                     return  # looked at again when a lent one comes back
                 self._lent.add(entry[1])
-                self._release()
+                self._release(entry[1])
             self._since.popleft()
         if self._since and self._timer is None:
             self._timer = self._clock.call_at(self._since[0][0] + LONG, self._ring)

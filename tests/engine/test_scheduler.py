@@ -18,6 +18,7 @@ from crawler.clock import FakeClock, settle
 from crawler.config import CrawlConfig, PolitenessConfig
 from crawler.engine.pressure import Pressure
 from crawler.engine.scheduler import Scheduler
+from crawler.engine.slots import LONG
 from crawler.engine.tally import Tally
 from crawler.frontier.memory import MemoryFrontier
 from crawler.politeness.robots import read
@@ -504,18 +505,26 @@ async def hang(rig: Rig, tickets: list[Ticket]) -> None:
         await rig.commit(ticket, Retry(rig.clock.now() + 1.0, "first-byte-timeout"))
 
 
-async def test_hosts_that_hang_take_what_others_leave_and_a_tenth_if_they_leave_nothing() -> None:
-    rig = Rig(workers=20)
+async def test_hosts_that_hang_take_what_others_leave_and_a_twentieth_if_they_leave_nothing() -> None:
+    rig = Rig(workers=40)
     async with rig.running():
-        await rig.add(*(f"https://h{n}.example/" for n in range(20)))
+        await rig.add(*(f"https://h{n}.example/" for n in range(40)))
         await hang(rig, rig.taken())
         await rig.clock.advance(2.0)
         doubted = rig.taken()
-        assert len(doubted) == 9, "while another one takes its turn, half of the slots are left for whoever comes"
-        await rig.add(*(f"https://f{n}.example/{page}" for n in range(20) for page in range(9)))
-        assert len(rig.taken()) == 11, "all that was left"
-        await hang(rig, doubted)
-        assert Counter(ticket.host[0] for ticket in rig.taken()) == {"f": 7, "h": 2}
+        assert len(doubted) == 2
+        for _ in range(2):
+            await rig.clock.advance(LONG)
+            more = rig.taken()
+            assert len(more) == 2, "nobody else asks, and those before them have their slots lent"
+            doubted += more
+        await rig.add(*(f"https://f{n}.example/" for n in range(60)))
+        assert len(rig.taken()) == 38, "all others have what is left"
+        await hang(rig, doubted[:4])
+        await rig.clock.advance(0.5)
+        assert rig.taken() == [], "there are two under way still"
+        await hang(rig, doubted[4:])
+        assert Counter(ticket.host[0] for ticket in rig.taken()) == {"h": 2}
 
 
 async def test_a_host_that_hangs_and_has_nothing_to_ask_keeps_no_other_one_waiting() -> None:
