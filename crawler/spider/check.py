@@ -21,6 +21,13 @@ from crawler.spider.callbacks import BadCallback, Callbacks, misfit, without_typ
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 HOOKS = {"opened": (), "closed": ("reason",), "process_request": ("request",)}
 """The hooks of a spider, and what each is called with."""
+NEARLY = (
+    ("custom_settings", ("settings",), 'settings = {"politeness.delay": 1}'),
+    ("start_requests", ("start",), "async def start(self), which yields requests"),
+    ("start_url", ("start_urls", "start"), "start_urls = [...]"),
+    ("allowed_domain", ("allowed_domains",), "allowed_domains = [...]"),
+)
+"""What is easily written where none of the second is given: Scrapy's names, and a letter less. And how it is written here."""
 
 
 def check_class(cls: object) -> None:
@@ -88,6 +95,7 @@ def check_spider(spider: Spider) -> None:
     """Refuse a spider that could never crawl, with the sentence its author needs. Raises SpiderError."""
     cls = type(spider)
     check_class(cls)
+    _check_names(spider)
     for hook, arguments in HOOKS.items():
         _check_hook(spider, hook, arguments)
     _check_domains(cls, getattr(spider, "allowed_domains", None))
@@ -95,7 +103,23 @@ def check_spider(spider: Spider) -> None:
     statuses: object = spider.handle_httpstatus_list
     if isinstance(statuses, str) or not isinstance(statuses, Iterable):
         _refuse(cls, f"{cls.__qualname__}.handle_httpstatus_list is a list of numbers: [{statuses!r}]")
+    for status in statuses:
+        if type(status) is not int:
+            _refuse(cls, f"{cls.__qualname__}.handle_httpstatus_list has {status!r}: write numbers, such as 404")
     _check_callbacks(spider)
+
+
+def _check_names(spider: Spider) -> None:
+    """Names that would have a meaning elsewhere, or nearly, and that nobody would read here."""
+    cls = type(spider)
+    for name, rights, written in NEARLY:
+        given = [one for one in rights if one in vars(spider) or getattr(cls, one, None) != getattr(Spider, one, None)]
+        if hasattr(spider, name) and not given:
+            method = getattr(cls, name, None)
+            _refuse(
+                cls, f"{cls.__qualname__}.{name} is read by nobody: write {written}",
+                method if inspect.isroutine(method) else None,
+            )  # fmt: skip
 
 
 def _check_start(spider: Spider) -> None:

@@ -72,6 +72,20 @@ def parse_without_response(self: Spider) -> None: ...
         ({"allowed_domains": "a.example"}, "allowed_domains is a string; write a list"),
         ({"allowed_domains": ["http://a.example/x"]}, "write the host alone, 'a.example'"),
         ({"handle_httpstatus_list": "404"}, "handle_httpstatus_list is a list of numbers"),
+        ({"handle_httpstatus_list": ["404"]}, "handle_httpstatus_list has '404': write numbers, such as 404"),
+        (
+            {"custom_settings": {"DOWNLOAD_DELAY": 1}},
+            r'Bad\.custom_settings is read by nobody: write settings = \{"poli',
+        ),
+        (
+            {"start_requests": plain_start},
+            r"test_check\.py:\d+: Bad\.start_requests is read by nobody: write async def",
+        ),
+        (
+            {"start_urls": Spider.start_urls, "start_url": "http://a.example/"},
+            r"Bad\.start_url is read by nobody: write",
+        ),
+        ({"allowed_domain": ["a.example"]}, r"Bad\.allowed_domain is read by nobody: write allowed_domains = "),
         ({"opened": plain_opened}, r"Bad\.opened must be async: write async def opened\(self\)"),
         ({"opened": None}, r"Bad\.opened is NoneType, but that name is the hook async def opened\(self\)"),
         ({"opened": yielding}, r"Bad\.opened must not yield"),
@@ -141,6 +155,11 @@ async def hook(self: Spider, request: Request) -> Request:
         {"start": started, "allowed_domains": ["a.example"]},
         {"start": started, "allowed_domains": None, "parse": Spider.parse},  # its requests name other callbacks
         {"closed": closed, "process_request": hook},
+        {"custom_settings": {"DOWNLOAD_DELAY": 1}, "settings": {"politeness.delay": 1}},  # it runs there too
+        {"start_requests": plain_start, "start": started, "allowed_domains": None},
+        {"start_url": "http://a.example/"},
+        {"allowed_domain": "a.example", "allowed_domains": ["a.example"]},
+        {"handle_httpstatus_list": range(400, 600)},
         {"closed": logged(closed), "process_request": logged(hook)},
         {"start": logged(started), "allowed_domains": None},
     ],
