@@ -25,8 +25,13 @@ MOST_ATTRIBUTE = 1024
 MOST_PER_ANSWER = 60
 MOST_PER_DOMAIN = 60
 """RFC 6265 asks for 50 at least; the one not used for longest goes first."""
+MOST_DOMAIN_BYTES = 32 * 1024
+"""Bytes of a domain's cookies: four times what is ever sent. A site with a host name for every page could otherwise put
+240 KB of each into memory, and into the job's storage."""
 MOST_DOMAINS = 20_000
 """Domains in a jar: about 25 MB when each has three cookies. The one not used for longest goes."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Bytes of names and values in a jar; beyond that domains go, the one not used for longest first."""
 MOST_HEADER = 8 * 1024
 """Bytes of a Cookie header: the usual limit of servers. On a flood one crawler's grew to 122 KB."""
 FOREVER = 400 * 86400
@@ -49,6 +54,10 @@ class Cookie(msgspec.Struct, array_like=True):
     order: int
     """Ascending in the order of creation within a jar: older ones are sent first."""
     used: float
+
+    @property
+    def size(self) -> int:
+        return len(self.name) + len(self.value)
 
     def is_like(self, other: Cookie) -> bool:
         """Whether they differ in nothing that a later run of the job would miss."""
@@ -82,6 +91,8 @@ class Jar:
     def __init__(self, suffixes: SuffixList) -> None:
         self._suffixes = suffixes
         self._domains: dict[str, dict[tuple[str, str, bool], Cookie]] = {}  # least recently used first
+        self._sizes: dict[str, int] = {}
+        self._size = 0
         self._order = 0
         self.changed: set[str] = set()
         """Domains whose cookies differ from what was last taken for storage."""
@@ -147,14 +158,23 @@ class Jar:
         for key in [key for key, cookie in known.items() if _is_over(cookie, now)]:
             del known[key]
             self.changed.add(domain)
-        while len(known) > MOST_PER_DOMAIN:
-            del known[min(known, key=lambda key: (known[key].used, known[key].order))]
+        size = sum(cookie.size for cookie in known.values())
+        while len(known) > MOST_PER_DOMAIN or size > MOST_DOMAIN_BYTES:
+            size -= known.pop(min(known, key=lambda key: (known[key].used, known[key].order))).size
+        self._measure(domain, size)
         if not known:
             del self._domains[domain]
-        elif len(self._domains) > MOST_DOMAINS:
+        while len(self._domains) > MOST_DOMAINS or self._size > MOST_BYTES:
             oldest = next(iter(self._domains))
             del self._domains[oldest]
+            self._measure(oldest, 0)
             self.changed.add(oldest)
+
+    def _measure(self, domain: str, size: int) -> None:
+        """This domain's cookies have so many bytes now."""
+        self._size += size - self._sizes.pop(domain, 0)
+        if size:
+            self._sizes[domain] = size
 
     def header(self, url: str, now: float) -> str:
         """The Cookie header for a request to this normalised URL; "" if there is none to send (section 5.4)."""
@@ -192,6 +212,7 @@ class Jar:
         """Put back what `encoded` gave. Raises msgspec.DecodeError for anything else."""
         known = {(cookie.name, cookie.path, cookie.host_only): cookie for cookie in _decode(data)}
         self._domains[domain] = known
+        self._measure(domain, sum(cookie.size for cookie in known.values()))
         self._order = max([self._order, *(cookie.order for cookie in known.values())])
 
     def __len__(self) -> int:

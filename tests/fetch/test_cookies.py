@@ -101,7 +101,7 @@ def test_longer_paths_first_then_older_ones() -> None:
 def test_a_flood_of_cookies_is_bounded_in_memory_and_in_the_header() -> None:
     filled = Jar(SUFFIXES)
     for answer in range(50):
-        lines = [b"n%d-%d=%s; Path=/" % (answer, number, b"x" * 3000) for number in range(100)]
+        lines = [b"n%d-%d=%s; Path=/" % (answer, number, b"x" * 300) for number in range(100)]
         filled.store(URL, lines, NOW + answer)
     assert len(filled) == cookies.MOST_PER_DOMAIN
     header = filled.header(URL, NOW + 60)
@@ -125,6 +125,26 @@ def test_a_broad_crawl_forgets_the_domains_it_left_longest_ago(monkeypatch: pyte
     filled.store("http://h9.example/", [b"a=1"], NOW)
     assert filled.header("http://h1.example/", NOW) == ""
     assert filled.header("http://h0.example/", NOW) == "a=1"
+
+
+def test_the_bytes_of_a_domain_and_of_a_jar_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site with a name for every page, and sixty cookies of 4 KB on each."""
+    monkeypatch.setattr(cookies, "MOST_BYTES", 3 * cookies.MOST_DOMAIN_BYTES)
+    filled = Jar(SUFFIXES)
+    lines = [b"c%d=%s" % (number, b"v" * 4000) for number in range(60)]
+    for number in range(10):
+        filled.store(f"http://h{number}.example/", lines, NOW)
+    assert len(filled) == 3 * (cookies.MOST_DOMAIN_BYTES // 4002)
+    assert filled.header("http://h9.example/", NOW)
+    assert not filled.header("http://h6.example/", NOW)
+    assert filled.changed == {f"h{number}.example" for number in range(10)}
+    again = Jar(SUFFIXES)
+    for domain in filled.domains():
+        again.restore(domain, filled.encoded(domain))
+    again.store("http://h10.example/", lines, NOW)
+    assert len(again.domains()) == 3, "what was restored counts"
+    again.store("http://h10.example/", [b"c%d=; Max-Age=0" % number for number in range(60)], NOW)
+    assert "h10.example" not in again.domains()
 
 
 def test_a_cookie_that_is_too_large_is_ignored() -> None:
