@@ -2,7 +2,8 @@
 
 Host first, then URL. A lane (a leased host) stands on the heap at the later of "the host may be asked" and "it has a
 URL due"; a decision costs O(log lanes). A ticket is handed out only when a worker is free, and its host is off the
-heap until the request has really been sent, so every gap is measured from a send. Nobody sleeps while holding a slot.
+heap until the request has really been sent, so every gap is measured from a send (a host without a delay keeps its
+place). Nobody sleeps while holding a slot.
 
 This file decides order and time. It fetches nothing, and how long a host must be left alone is `politeness.hosts`.
 """
