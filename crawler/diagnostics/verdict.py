@@ -35,6 +35,10 @@ MEASURABLE = 0.012
 """Seconds of CPU below which other threads cannot have been in the way: two turns of the interpreter."""
 
 
+STARVING = 0.05
+"""Share of a stall for which the thread or the watchdog had no CPU, and from which Python is not told from C."""
+
+
 class Evidence(NamedTuple):
     """One stall, in seconds."""
 
@@ -91,7 +95,8 @@ def judge(evidence: Evidence, threshold: float) -> Kind:
         if evidence.released >= ours / 2:
             return Kind.C_RELEASED
         certain = max(evidence.longest_look, evidence.released + evidence.doubtful) < ours / 2
-        return Kind.PYTHON if certain else Kind.CPU
+        starved = evidence.queued + evidence.watch_queued >= STARVING * evidence.seconds
+        return Kind.PYTHON if certain and not starved else Kind.CPU
     others = evidence.others >= max(ours / 10, MEASURABLE)
     if others and (evidence.lost >= ours / 2 or evidence.in_call < ours / 2):
         return Kind.OTHER_THREAD

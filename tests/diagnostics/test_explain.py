@@ -72,7 +72,7 @@ def test_a_look_does_not_stand_for_time_without_a_cpu() -> None:
     ]
     found = stall(late(1.4, cpu=0.41, queued=0.99), looks)
     assert found.where == "shop.py:2 in guilty"
-    assert found.kind is Kind.PYTHON
+    assert found.kind is Kind.CPU
 
 
 def test_looks_after_the_end_belong_to_the_next_delay() -> None:
