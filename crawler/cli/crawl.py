@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -127,6 +128,16 @@ def command(
 
 def run(project: Project, name: str, asked: Asked, out: Console) -> int:
     """Crawl and report; returns the exit code. Raises CrawlerError for what a person must mend."""
+    with contextlib.redirect_stdout(sys.stderr):  # what a spider prints must not get among the items, or the summary
+        ended, job, summary_file = _crawl_job(project, name, asked, out)
+    summary_file.write(ended.document)
+    if not job.identity.output:
+        with contextlib.suppress(OSError) if ended.code >= INTERRUPTED else contextlib.nullcontext():
+            click.echo(shown(job))
+    return ended.code
+
+
+def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple[Ended, Job, SummaryFile]:
     cls = project.spider(name)
     settings = project.settings(cls, asked.overrides)
     config, narrowed = descriptors.fit(settings.config)
@@ -145,11 +156,7 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
             terminal.say(out, [Line(line, "faint") for line in chosen.words])
         ended = _run(cls, config, arguments, chosen.job, asked, out)
     _tell(ended, chosen.job, asked, out)
-    summary_file.write(ended.document)
-    if not chosen.job.identity.output:
-        with contextlib.suppress(OSError) if ended.code >= INTERRUPTED else contextlib.nullcontext():
-            click.echo(shown(chosen.job))
-    return ended.code
+    return ended, chosen.job, summary_file
 
 
 class Ended(NamedTuple):
@@ -267,12 +274,9 @@ class Watching(NamedTuple):
             waits = why.in_progress(engine.situation(), windows.sampler.cause)
             return msgspec.structs.replace(now, lag=windows.loop.recent_lag(), waits=waits)
 
-        stdout_live = terminal.stdout_is_terminal()
-        live = self.out.is_terminal and not self.out.is_dumb_terminal and not (self.items_on_stdout and stdout_live)
-        return Window(
-            self.out, self.cls.name, read, live=live, quiet=self.quiet,
-            stdout_live=stdout_live and not self.items_on_stdout,
-        )  # fmt: skip
+        among_items = self.items_on_stdout and terminal.stdout_is_terminal()
+        live = self.out.is_terminal and not self.out.is_dumb_terminal and not among_items
+        return Window(self.out, self.cls.name, read, live=live, quiet=self.quiet)
 
 
 async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int], Record]:

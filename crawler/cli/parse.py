@@ -6,7 +6,9 @@ thread with the terminal to itself and no deadline. Nothing that it yields is fo
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from typing import Any, NamedTuple
 
 import click
@@ -66,7 +68,9 @@ def command(
     project = Project.here()
     cls = project.spider(name)
     config = project.settings(cls, (*AT_ONCE, *overrides)).config
-    with Desk(cls, config, spider_arguments(arguments)) as desk:
+    # For programs, standard output is the answer alone, whatever the spider prints.
+    spoken = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    with spoken, Desk(cls, config, spider_arguments(arguments)) as desk:
         find_callback(desk.spider, callback)
         fetched = desk.fetch(request, any_status=False)
         if fetched.response is None:

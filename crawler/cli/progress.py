@@ -67,8 +67,7 @@ class Window:
     """Shows progress from `with` to its end. Use inside a running loop.
 
     read: the engine's `progress`. live: redraw one line in place; otherwise print one every `REPEAT` seconds.
-    quiet: show nothing at all. stdout_live: standard output is the same terminal, and what is printed there goes above
-    the line.
+    quiet: show nothing at all. What is printed meanwhile goes above the line.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class Window:
         *,
         live: bool,
         quiet: bool = False,
-        stdout_live: bool = False,
     ) -> None:
         self._out = out
         self._name = name
@@ -90,7 +88,7 @@ class Window:
         self._timer: asyncio.TimerHandle | None = None
         self._live: Live | None = None
         if live and not quiet:
-            self._live = Live(Text(""), console=out, auto_refresh=False, transient=True, redirect_stdout=stdout_live)
+            self._live = Live(Text(""), console=out, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

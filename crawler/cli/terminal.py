@@ -118,4 +118,5 @@ def start_logging(out: Console, level: str) -> None:
 
 
 def stdout_is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
+    """Whether the standard output itself is one, wherever `print` leads at the moment."""
+    return sys.__stdout__ is not None and sys.__stdout__.isatty()

@@ -102,6 +102,19 @@ async def test_a_dash_is_standard_output_and_nothing_else_is_there(start, spider
     assert "one: finished after" in ended.err
 
 
+async def test_what_a_spider_prints_is_not_among_the_items(start, spider, project):
+    file = spider("print('in parse')")
+    hooks = "    async def opened(self): print('opened')\n\n    async def closed(self, reason): print('closed')\n"
+    file.write_text("print('loaded')\n" + file.read_text() + "\n" + hooks)
+    for arguments in (["-o", "-"], ["--summary", "-", "-O", "a.jsonl"], []):
+        ended = await (await start("crawl", "one", "--fresh", *arguments)).ended()
+        assert ended.code == 0
+        assert all(word in ended.err for word in ("loaded", "opened", "in parse", "closed"))
+        if arguments:
+            assert json.loads(ended.out.splitlines()[-1] if "-o" in arguments else ended.out)
+        assert not {"loaded", "opened", "in parse", "closed"} & set(ended.out.splitlines())
+
+
 async def test_the_summary_file_says_what_the_screen_says(start, spider, project):
     ended = await (await start("crawl", "one", "-O", "a.csv", "--summary", "s.json")).ended()
     summary = json.loads((project / "s.json").read_text())

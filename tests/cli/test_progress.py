@@ -4,7 +4,6 @@ import asyncio
 import io
 import sys
 
-import pytest
 from rich.console import Console
 
 from crawler.cli import progress
@@ -96,12 +95,13 @@ async def test_quiet_shows_nothing_and_asks_for_nothing():
     assert out.file.getvalue() == ""
 
 
-@pytest.mark.parametrize("stdout_live", [True, False])
-async def test_what_a_spider_prints_reaches_standard_output_unless_it_is_the_same_terminal(stdout_live):
-    before = sys.stdout
-    with Window(console(terminal=True), "books", lambda: NOW, live=True, stdout_live=stdout_live):
-        assert (sys.stdout is before) is not stdout_live
+async def test_what_is_printed_meanwhile_goes_above_the_line_and_nowhere_else():
+    before, out = sys.stdout, console(terminal=True)
+    with Window(out, "books", lambda: NOW, live=True) as window:
+        window.draw()
+        print("hello")
     assert sys.stdout is before
+    assert "hello\n" in out.file.getvalue()
 
 
 async def test_a_name_or_a_reason_cannot_command_the_terminal():
