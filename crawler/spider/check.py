@@ -27,7 +27,7 @@ NEARLY = (
     ("start_url", ("start_urls", "start"), "start_urls = [...]"),
     ("allowed_domain", ("allowed_domains",), "allowed_domains = [...]"),
 )
-"""What is easily written where none of the second is given: Scrapy's names, and a letter less. And how it is written here."""
+"""What is easily written where none of the second is given: Scrapy's names, and a letter less; and what to write."""
 
 
 def check_class(cls: object) -> None:

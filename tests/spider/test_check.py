@@ -158,6 +158,7 @@ async def hook(self: Spider, request: Request) -> Request:
         {"custom_settings": {"DOWNLOAD_DELAY": 1}, "settings": {"politeness.delay": 1}},  # it runs there too
         {"start_requests": plain_start, "start": started, "allowed_domains": None},
         {"start_url": "http://a.example/"},
+        {"start_urls": (), "start_url": "http://a.example/", "start": started, "allowed_domains": None},
         {"allowed_domain": "a.example", "allowed_domains": ["a.example"]},
         {"handle_httpstatus_list": range(400, 600)},
         {"closed": logged(closed), "process_request": logged(hook)},
