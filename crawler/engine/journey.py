@@ -295,8 +295,6 @@ class Journey:
         run_here = self._async_names.get(callback)
         if run_here is None:
             run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
-        if run_here or self._pool.is_here:
-            self._scheduler.in_hand(ticket)
         open_ = Open(ticket, outcome, job.spool)
         if not run_here:
             await self._pool.submit(job, open_)
@@ -335,7 +333,6 @@ class Journey:
 
     def _take_answer(self, open_: Open, answer: Answer) -> None:
         if answer.items and self._pipeline is not None:
-            self._scheduler.in_hand(open_.ticket)
             self._begin_callback()
             self._tasks.create_task(self._step(open_, answer), name=f"steps {open_.ticket.url}")
         else:

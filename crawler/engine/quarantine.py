@@ -1,9 +1,9 @@
 """Pages under which the whole process has died: run alone, to tell the guilty from those that were merely there.
 
-Two deaths with a page under way, and it runs with nothing beside it; dies the process again while code of the spider's
-runs for it, here and not in a parse process, the page has done it, and fails as `poison`. Otherwise it is much rather a
-person who kills a crawl while a slow page is under way: only three deaths alone prove the contrary. With one enough,
-200 kills in a row lost a page. Everything else goes on. The frontier's board remembers who was under way.
+Two deaths with a page under way, and it runs with nothing beside it. Dies the process again, it is much rather a person
+who kills a crawl while a slow page is under way, so only three deaths alone prove the contrary, and the page fails as
+`poison`: with one death enough, 50 kills at random lost a page. Everything else goes on. The frontier's board remembers
+who was under way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crawler.spider.travel import Ticket
 SUSPECT = 2
 """Deaths from which on a page runs alone: one may be the machine's or a person's."""
 ALONE = 3
-"""Deaths alone that prove it although no code of the spider's was running."""
+"""Deaths with nothing else under way that prove it."""
 
 
 class Quarantine:
@@ -37,7 +37,7 @@ class Quarantine:
         deaths = self._suspects.get(ticket.id)
         if deaths is None:
             return "go"
-        if deaths.in_hand or deaths.alone >= ALONE:
+        if deaths.alone >= ALONE:
             return "fail"
         if under_way:
             self._clearing = True

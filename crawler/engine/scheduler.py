@@ -135,10 +135,6 @@ class Scheduler:
             lane.state = self.rules.sent(lane.state, now, self._random.random())
             self._arrange(lane)
 
-    def in_hand(self, ticket: Ticket) -> None:
-        """Code of the spider's runs for it in this process from now on."""
-        self._frontier.in_hand(ticket)
-
     def answered(self, ticket: Ticket, status: int, elapsed: float, retry_after: float | None) -> None:
         """The last byte of an answer has come: the host's slot is free."""
         lane = self._leave(ticket)

@@ -88,12 +88,6 @@ class Deaths(msgspec.Struct, frozen=True):
     count: int = 0
     alone: int = 0
     """How often with nothing else in flight."""
-    in_hand: int = 0
-    """Of those: how often while code of the spider's ran for it in the process itself."""
-
-    def after(self, *, alone: bool, in_hand: bool) -> Deaths:
-        """One death more."""
-        return Deaths(self.count + 1, self.alone + alone, self.in_hand + (alone and in_hand))
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -258,9 +252,6 @@ class Frontier(Protocol):
 
         Survives kill -9: see `Lease.last_sent`, `last_sent` and `suspects`. Raises JobError for a full disk.
         """
-
-    def in_hand(self, ticket: Ticket) -> None:
-        """Code of the spider's runs for it in this process from now on. Survives kill -9: see `Deaths`."""
 
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Keep the leases; those that are returned have been lost."""

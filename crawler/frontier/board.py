@@ -5,7 +5,7 @@ outcome is committed. Nothing is synced: the pages belong to the kernel, so they
 is asked; after a power failure the board says nothing or the truth of some moments ago.
 
     header:  magic 8 ‖ run 8 ‖ left 1
-    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ in hand 1 ‖ padding 5
+    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ padding 6
 
 Marking a thing never takes space: it works on a full disk too, and that is what tells an orderly end from a death.
 """
@@ -26,7 +26,6 @@ _LEFT = _HEADER.size
 _RECORD = struct.Struct(f"<dB{PLACE}s")
 _SIZE = 40
 _LIVE = _RECORD.size
-_IN_HAND = _LIVE + 1
 _START = 64
 _SLOTS = 1024
 
@@ -38,8 +37,6 @@ class Sent(NamedTuple):
     """Of its row; of a request that is no row, its host's id and zeros."""
     at: float
     alone: bool = False
-    in_hand: bool = False
-    """Code of the spider's ran for it in the process itself."""
 
 
 class Left(NamedTuple):
@@ -82,7 +79,7 @@ class Board:
             start = _START + slot * _SIZE
             if view[start + _LIVE]:
                 at, alone, place = _RECORD.unpack_from(view, start)
-                found.append(Sent(place, at, bool(alone), bool(view[start + _IN_HAND])))
+                found.append(Sent(place, at, bool(alone)))
         return Left(run, tuple(found), died=not view[_LEFT])
 
     def begin(self, run: int) -> None:
@@ -109,14 +106,7 @@ class Board:
         # Dead while it is written, live afterwards: a kill in between leaves no half record that looks whole.
         view[start + _LIVE] = 0
         _RECORD.pack_into(view, start, at, alone, place)
-        view[start + _IN_HAND] = 0
         view[start + _LIVE] = 1
-
-    def in_hand(self, key: int) -> None:
-        """The process itself works on the ticket's page."""
-        slot = self._taken.get(key)
-        if slot is not None:
-            self._mapped()[_START + slot * _SIZE + _IN_HAND] = 1
 
     def clear(self, key: int | bytes) -> None:
         """The ticket's outcome is committed, or it waits again; what the host was asked is known elsewhere."""

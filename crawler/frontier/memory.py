@@ -156,9 +156,6 @@ class MemoryFrontier:
     def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
         """Nothing outlives the process here."""
 
-    def in_hand(self, ticket: Ticket) -> None:
-        """Nothing outlives the process here."""
-
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         return [lease for lease in leases if not self._holds(lease)]
 

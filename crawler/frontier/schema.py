@@ -32,7 +32,7 @@ from crawler.spider.budgets import NAME_BYTES
 from crawler.spider.url import KEY_BYTES
 
 APPLICATION_ID = 0x43524C52
-VERSION = 4
+VERSION = 5
 """Of these tables and of what stands in their cells: raised with every change to either. A store of another version is
 refused with a sentence; no released version has written an older one, so there is nothing to migrate from yet."""
 
@@ -52,9 +52,7 @@ CREATE TABLE refused (
 CREATE TABLE taken (name BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE robots (host BLOB PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE kept (name BLOB PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE suspect (
-    id INTEGER PRIMARY KEY, count INTEGER NOT NULL, alone INTEGER NOT NULL, in_hand INTEGER NOT NULL
-);
+CREATE TABLE suspect (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, alone INTEGER NOT NULL);
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), run INTEGER NOT NULL, hosts INTEGER NOT NULL, tally BLOB NOT NULL,
     positions BLOB NOT NULL, cursor BLOB NOT NULL, finished INTEGER NOT NULL, latest INTEGER NOT NULL

@@ -247,10 +247,6 @@ class SqliteFrontier:
         except OSError as refused:
             raise JobError(disk_refuses(self._board_path, refused)) from refused
 
-    def in_hand(self, ticket: Ticket) -> None:
-        if self._board is not None:
-            self._board.in_hand(ticket.id)
-
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         return [lease for lease in leases if self._mirror.holding(lease) is None]
 

@@ -176,11 +176,10 @@ class Store:
             return  # no row, or its outcome was committed and only the board had not been cleared yet
         (entry,) = packing.entries(counted)
         number = entry.row.id
-        deaths = self.suspects.get(number, Deaths()).after(alone=sent.alone, in_hand=sent.in_hand)
+        before = self.suspects.get(number, Deaths())
+        deaths = Deaths(before.count + 1, before.alone + sent.alone)
         self.suspects[number] = deaths
-        self._db.execute(
-            "INSERT OR REPLACE INTO suspect VALUES (?, ?, ?, ?)", (number, *msgspec.structs.astuple(deaths))
-        )
+        self._db.execute("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?)", (number, deaths.count, deaths.alone))
 
     def _remember_send(self, sent: Sent) -> None:
         host = sent.place[: packing.HOST]

@@ -35,9 +35,8 @@ def test_after_two_deaths_it_waits_until_nothing_is_under_way_and_runs_alone() -
     assert quarantine.judge(ticket(1), under_way=4) == "go", "it has not killed the process: no suspicion is left"
 
 
-@pytest.mark.parametrize("proof", [Deaths(3, alone=1, in_hand=1), Deaths(5, alone=3)])
-def test_a_death_in_our_hands_while_it_was_alone_proves_it_or_three_elsewhere(proof: Deaths) -> None:
-    quarantine = Quarantine({1: proof})
+def test_three_deaths_while_it_was_alone_prove_it() -> None:
+    quarantine = Quarantine({1: Deaths(5, alone=3)})
     assert quarantine.judge(ticket(1), under_way=7) == "fail"
     assert not quarantine.is_closed(7)
 

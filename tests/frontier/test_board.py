@@ -37,9 +37,7 @@ def test_what_is_under_way_is_read_by_the_next_run(boards):
     board.write(3, place(3), 12.5, False)
     board.clear(1)
     board.clear(99)
-    board.in_hand(3)
-    board.in_hand(99)
-    assert boards().read() == Left(3, (Sent(place(2), 11.5, True), Sent(place(3), 12.5, in_hand=True)))
+    assert boards().read() == Left(3, (Sent(place(2), 11.5, True), Sent(place(3), 12.5)))
 
 
 def test_a_ticket_sent_again_has_one_record(boards):
@@ -91,16 +89,6 @@ def test_a_host_has_a_record_of_its_own_beside_its_tickets(boards):
     assert boards().read() == Left(1, (Sent(place(1), 12.0), Sent(place(2), 11.0)))
     board.clear(b"host one")
     assert boards().read() == Left(1, (Sent(place(2), 11.0),))
-
-
-def test_a_record_that_is_used_again_is_not_in_hand(boards):
-    board = boards()
-    board.begin(1)
-    board.write(1, place(1), 10.0)
-    board.in_hand(1)
-    board.clear(1)
-    board.write(2, place(2), 11.0)
-    assert boards().read().sent == (Sent(place(2), 11.0),)
 
 
 def test_an_empty_or_foreign_file_says_nothing(boards, tmp_path):

@@ -122,21 +122,21 @@ def test_the_board_of_a_run_that_died_counts_deaths_once_and_no_attempts(opened)
     one, two, _ = host.fresh.entries
     do(store, ends=[finished(two, Retry(9.0, "reset"))])
     board = [
-        Sent(packing.place_of(A, one), 100.25, alone=True, in_hand=True),
+        Sent(packing.place_of(A, one), 100.25, alone=True),
         Sent(packing.place_of(A, two), 90.0, alone=False),
     ]
     died = Left(store.run, tuple(board))
     for _ in range(2):  # the second time its board has been read already
         again = opened()
         again.recover(died)
-    assert again.suspects == {1: Deaths(1, 1, 1)}
+    assert again.suspects == {1: Deaths(1, 1)}
     (host,) = again.lease(1, 10)
     assert host.sent == 100.25
     assert [entry.row.attempt for entry in host.fresh.entries] == [0, 0], "kills use up no retries"
     assert [entry.row.attempt for entry in host.later.entries] == [1]
     third = opened()
-    third.recover(Left(again.run, (board[0]._replace(in_hand=False),)))
-    assert third.suspects == {1: Deaths(2, 2, 1)} == opened().suspects
+    third.recover(Left(again.run, (board[0],)))
+    assert third.suspects == {1: Deaths(2, 2)} == opened().suspects
     (host,) = third.lease(1, 10)
     do(third, ends=[finished(host.fresh.entries[0])])
     assert (third.suspects, opened().suspects) == ({}, {})
