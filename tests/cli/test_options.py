@@ -36,7 +36,7 @@ def all_commands():
 
 def test_the_page_about_commands_names_every_command_and_every_option():
     page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
-    sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
+    sections = {title: part for part in page.split("\n## ") for title in part.partition("\n")[0].split(", ")}
     for name, command in all_commands():
         section = sections[f"crawler {name}"]
         for option in command.params:
