@@ -8,6 +8,7 @@ A kill after the commit is made good when the job goes on; a kill before it leav
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from crawler.frontier.base import OK
 from crawler.spider import saving
 from crawler.spider.travel import Done, Finished, Save
 
+log = logging.getLogger("crawler")
 _KEPT = "save "
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Save]).decode
@@ -90,6 +92,10 @@ def _place_all(saves: Sequence[Save], sync: bool) -> None:
     for save in saves:
         try:
             saving.place(save, sync=sync)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            # `a` and `a/b` were both asked for, and the other one came first. No second try would end otherwise.
+            log.error("%s was not kept: a file and a folder cannot have the same name", save.path)
+            saving.drop(save)
         except OSError as bad:
             raise JobError(
                 f"{save.path} cannot be written ({bad.strerror or bad}): mend that and run the same command again, "

@@ -7,6 +7,7 @@ loses nothing, as the job knows what is staged.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -25,7 +26,7 @@ def new_file(folder: Path, suffix: str) -> BinaryIO:
 
 
 def stage(body: bytes, spool: Spool | None, folder: Path, target: Path, *, sync: bool = False) -> Save:
-    """Keep a body until its page is committed. Raises OSError, also for a place where no file could stand.
+    """Keep a body until its page is committed. Raises OSError, and ValueError for what is no name of a file.
 
     sync: when it returns, a power failure no longer loses it.
     """
@@ -45,11 +46,20 @@ def stage(body: bytes, spool: Spool | None, folder: Path, target: Path, *, sync:
 
 
 def prepared(target: Path) -> Path:
-    """The absolute path, in a folder that exists. Raises OSError where no file could stand."""
+    """The absolute path, in a folder that exists, of a name that a file can have.
+
+    Raises OSError and ValueError where no file could stand: what is found out later than here ends the crawl.
+    """
     path = target.absolute()
-    if path.is_dir():
-        raise IsADirectoryError(f"{target} is a folder, not a file")
+    os.fspath(path).encode()  # it travels and is stored: UTF-8, whatever the file system takes
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_dir():
+            raise IsADirectoryError(f"{target} is a folder, not a file")
     path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        path.lstat()  # too long a name, a NUL in it
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "no file may be made in this folder", str(path.parent))
     return path
 
 

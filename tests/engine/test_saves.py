@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from crawler.engine.saves import Saves
 from crawler.errors import JobError
 from crawler.frontier.base import FENCED, OK
 from crawler.spider import saving
-from crawler.spider.travel import Done, Failed, Finished, Outcome, Spool, Ticket
+from crawler.spider.travel import Done, Failed, Finished, Outcome, Save, Spool, Ticket
 
 
 class Rig:
@@ -83,13 +84,30 @@ async def test_a_kill_between_the_commit_and_the_placing_is_made_good(rig: Rig) 
     assert again.kept([]) == {"save 1": b"", "save 2": b""}
 
 
-async def test_a_place_that_cannot_be_written_ends_the_crawl_and_keeps_the_file(rig: Rig) -> None:
-    one = rig.finished(1)
-    (rig.folder / "file 1").mkdir()
+async def test_a_place_that_cannot_be_written_ends_the_crawl_and_keeps_the_file(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(save: Save, *, sync: bool) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(saving, "place", full)
     with pytest.raises(JobError, match=r"file 1 cannot be written .*the file is kept until then"):
-        await rig.saves.settle([one], [OK])
+        await rig.saves.settle([rig.finished(1)], [OK])
     assert rig.staged == 1
     assert rig.saves.kept([]) == {}, "it is not forgotten"
+
+
+async def test_a_file_and_a_folder_of_one_name_cost_the_later_one_and_not_the_crawl(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked, below = rig.finished(1), rig.finished(2)
+    (rig.folder / "file 1" / "x").mkdir(parents=True)
+    below.saves = [Save(below.saves[0].staged, str(rig.folder / "file 3" / "y"))]
+    (rig.folder / "file 3").write_bytes(b"a file")
+    await rig.saves.settle([blocked, below, rig.finished(4)], [OK] * 3)
+    assert (rig.folder / "file 4").read_bytes() == b"4"
+    assert rig.staged == 0
+    assert [record.getMessage().endswith("cannot have the same name") for record in caplog.records] == [True, True]
 
 
 async def test_without_a_folder_there_is_nothing_to_sweep() -> None:

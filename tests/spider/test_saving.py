@@ -103,6 +103,22 @@ def test_what_must_survive_the_plug_is_synced_before_the_commit_and_after_the_mo
     assert synced[2:] == [tmp_path.stat().st_ino]
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800", "x" * 300 + "/y", "a\0b/c"])
+def test_what_is_no_name_is_refused_at_once(tmp_path: Path, folder: Path, name: str) -> None:
+    with pytest.raises((OSError, ValueError)):
+        saving.stage(b"", None, folder, tmp_path / name)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_in_which_nothing_may_be_written_is_refused_at_once(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="no file may be made in this folder"):
+        saving.stage(b"", None, folder, tmp_path / "a")
+    assert list(folder.iterdir()) == []
+
+
 def test_what_is_dropped_is_gone(tmp_path: Path, folder: Path) -> None:
     save = saving.stage(b"body", None, folder, tmp_path / "a")
     saving.drop(save)
