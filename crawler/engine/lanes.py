@@ -134,7 +134,7 @@ class Lanes:
                 state = self._rules.resumed(hosts.decode(lease.state), lease.last_sent)
                 lane = self._lanes[lease.host] = Lane(lease.host, state, lease)
                 self._remember(lane)
-                lane.robots = robots.decode_all(lease.robots) or lane.robots
+                lane.robots = lane.robots | robots.decode_all(lease.robots)
             else:  # it was here for guests: what they have just learnt of the host stands
                 lane.lease, lane.more = lease, True
             if lane.state.named:
@@ -169,8 +169,11 @@ class Lanes:
     async def _give_back(self, lane: Lane) -> None:
         lane.entry = None
         del self._lanes[lane.host]
-        # What guests have learnt is kept nowhere else, and a guest may come to a host that has been given back.
-        self._manners[lane.host] = lane.state, lane.robots if lane.lease is None else {}
+        # What guests have learnt is kept nowhere else, nor is a robots.txt that is too large to be stored; and a guest
+        # may come to a host that has been given back.
+        learnt = lane.lease is None
+        kept = {origin: one for origin, one in lane.robots.items() if learnt or one.verdict != "unreachable"}
+        self._manners[lane.host] = lane.state, kept
         if len(self._manners) > MOST_MANNERS:
             del self._manners[next(iter(self._manners))]
         if lane.lease is None:

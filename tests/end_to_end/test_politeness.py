@@ -84,6 +84,16 @@ class Walker(Spider):
         yield from response.follow_all(css="a")
 
 
+class Roots(Walker):
+    """Several, with spaces between them."""
+
+    name = "roots"
+
+    async def start(self) -> Any:
+        for root in self.root.split():
+            yield Request(root)
+
+
 class Fetching(Walker):
     """Also fetches from within its callback."""
 
@@ -218,6 +228,78 @@ async def test_two_hosts_on_one_machine_are_two_hosts(site: Site, other_site: Si
     assert min(one.shortest_gap() for one in arrivals) >= DELAY - TOLERANCE
     assert Counter(order) == {"a": 6, "b": 6}
     assert order.index("b") < 6, "the second host did not wait until the first one had ended"
+
+
+# ---- whom we are, and what pages ask for -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contact", "agent", "expected"),
+    [
+        ("", "crawler/0.1", "crawler/0.1"),
+        ("mailto:me@a.example", "mybot/2.0", "mybot/2.0 (+mailto:me@a.example)"),
+    ],
+)
+async def test_every_request_says_who_asks_and_robots_txt_is_read_for_that_name(
+    site: Site, contact: str, agent: str, expected: str
+) -> None:
+    agents: set[str] = set()
+
+    async def robots(request: web.Request) -> web.Response:
+        agents.add(request.headers["User-Agent"])
+        return web.Response(text="User-agent: mybot\nDisallow: /not-for-mybot\n\nUser-agent: *\nDisallow: /not-for-all")
+
+    async def page(request: web.Request) -> web.Response:
+        agents.add(request.headers["User-Agent"])
+        return web.Response(text=links("/not-for-mybot", "/not-for-all"), content_type="text/html")
+
+    site.handlers["/robots.txt"] = robots
+    site.fallback = page
+    settings = {"politeness.delay": 0, "parse.processes": 0}
+    named = {"politeness.contact": contact, "fetch.user_agent": agent}
+    await crawler.crawl(Walker, root=f"{site.url}/", settings=settings | named)
+    assert agents == {expected}
+    forbidden = "/not-for-mybot" if agent.startswith("mybot") else "/not-for-all"
+    assert set(site.seen) == {"/", "/robots.txt", "/not-for-mybot", "/not-for-all"} - {forbidden}
+
+
+NOFOLLOW = [
+    ({"X-Robots-Tag": "noindex, nofollow"}, "", {"/"}),
+    ({"X-Robots-Tag": "none"}, "", {"/"}),
+    ({"X-Robots-Tag": "crawler: nofollow"}, "", {"/"}),
+    ({"X-Robots-Tag": "otherbot: nofollow"}, "", {"/", "/a"}),
+    ({}, '<meta name="robots" content="NOFOLLOW">', {"/"}),
+    ({}, '<meta name="crawler" content="none">', {"/"}),
+    ({}, '<meta name="otherbot" content="none">', {"/", "/a"}),
+    ({}, "", {"/", "/a"}),
+]
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.parametrize("honoured", [True, False])
+async def test_nofollow_is_honoured_where_that_is_asked_for(site: Site, honoured: bool, processes: int) -> None:
+    """By a header, by a meta element, or of one link alone, which stands on each of the eight pages."""
+
+    def answering(headers: dict[str, str], meta: str) -> Any:
+        async def page(request: web.Request) -> web.Response:
+            own = request.path.rstrip("/")
+            anchors = f'<a href="{own}/a">a</a><a rel="external NoFollow" href="{own}/b">b</a>'
+            return web.Response(text=f"<head>{meta}</head>{anchors}", content_type="text/html", headers=headers)
+
+        return page
+
+    roots = []
+    for number, (headers, meta, _) in enumerate(NOFOLLOW):
+        roots.append(f"{site.url}/{number}/")
+        site.handlers[f"/{number}/"] = answering(headers, meta)
+        site.pages |= {f"/{number}/a": links(), f"/{number}/b": links()}
+
+    settings = {"politeness.delay": 0, "politeness.robots": False, "politeness.nofollow": honoured}
+    result = await crawler.crawl(Roots, root=" ".join(roots), settings=settings | {"parse.processes": processes})
+    for number, (_, _, allowed) in enumerate(NOFOLLOW):
+        seen = {path.removeprefix(f"/{number}") for path in site.seen if path.startswith(f"/{number}/")}
+        assert seen == (allowed if honoured else {"/", "/a", "/b"}), NOFOLLOW[number]
+    assert (result.stats.refused.get("nofollow", 0) > 0) is honoured
 
 
 # ---- over a kill ---------------------------------------------------------------------------------------------------
