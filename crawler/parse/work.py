@@ -18,7 +18,7 @@ import msgspec
 from crawler.errors import CallbackError, CrawlerError, StopCrawl, near_miss
 from crawler.spider import blame, saving
 from crawler.spider.base import Spider, counting
-from crawler.spider.callbacks import BadCallback, Callbacks
+from crawler.spider.callbacks import HOOKS, BadCallback, Callbacks
 from crawler.spider.failure import FailedRequest
 from crawler.spider.harvest import Harvest, Limits, StepError, TooMany, is_single, without_return
 from crawler.spider.item import Encoding, encoder
@@ -210,12 +210,20 @@ def _sentence(error: BaseException) -> str:
     return f"{name}: {text}{_hint(error, text)}" if text else name
 
 
+_META = "Request.__init__() got an unexpected keyword argument 'meta'"
+
+
 def _hint(error: BaseException, text: str) -> str:
     """What its author may have forgotten."""
     if isinstance(error, AttributeError | TypeError) and "'coroutine' object" in text:
         return "; did you forget await? Only an async def callback can"
+    if isinstance(error, TypeError) and "'async_generator' object" in text:
+        return "; loop over it with async for, in an async def callback"
+    if isinstance(error, TypeError) and text == _META:
+        return "; what the callback needs to know goes into cb_kwargs"
     if isinstance(error, AttributeError) and isinstance(error.obj, Spider):
-        near = near_miss(error.name or "", (name for name in dir(error.obj) if not name.startswith("_")))
+        known = (name for name in dir(error.obj) if not name.startswith("_") and name not in HOOKS)
+        near = near_miss(error.name or "", known)
         return near and f".{near}"
     return ""
 

@@ -64,7 +64,7 @@ def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
     if getattr(callback, "__func__", None) is Spider.parse:
         raise BadCallback(f"{cls.__qualname__} has no parse(self, response): write one, or name a callback")
     if not callable(callback) or inspect.isclass(callback):
-        why = ", which is a hook that the crawl calls itself" if name in _HOOKS else ""
+        why = ", which is a hook that the crawl calls itself" if name in HOOKS else ""
         known = callbacks_of(cls)
         there = f" Its callbacks: {', '.join(known)}" if known else ""
         raise BadCallback(f"{cls.__qualname__} has no callback '{name}'{why}.{near_miss(name, known)}{there}")
@@ -73,7 +73,7 @@ def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
 
 _OURS = frozenset(dir(Spider)) - {"parse"}
 """What every spider has; of it, only `parse` can take a page."""
-_HOOKS = frozenset({"start", "opened", "closed", "process_request"})
+HOOKS = frozenset({"start", "opened", "closed", "process_request"})
 
 
 def callbacks_of(cls: type[Spider]) -> list[str]:

@@ -39,6 +39,8 @@ class Rule:
         process_request: str | Callable[..., Any] | None = None,
         errback: str | Callable[..., Any] | None = None,
     ) -> None:
+        if link_extractor is not None and not hasattr(link_extractor, "extract_links"):
+            raise SpiderError(f"Rule({link_extractor!r}): needs a LinkExtractor: Rule(LinkExtractor(allow=…), …)")
         self.link_extractor = link_extractor or _ANY_LINK
         self.callback = callback
         self.cb_kwargs = dict(cb_kwargs or {})
@@ -107,6 +109,9 @@ class CrawlSpider(Spider):
         return take_async if own is not None and is_async(own) else take
 
     def _named_callbacks(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        rules: object = self.rules
+        if not isinstance(rules, list | tuple) or not all(isinstance(rule, Rule) for rule in rules):
+            raise SpiderError(f"{type(self).__qualname__}.rules is a list: rules = [Rule(LinkExtractor(…), …)]")
         for rule in self.rules:
             for method in (rule.process_links, rule.process_request):
                 if isinstance(method, str):

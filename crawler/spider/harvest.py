@@ -56,6 +56,10 @@ def _hint(thing: Any) -> str:
         return "; did you forget await? Only an async def callback can"
     if inspect.isasyncgen(thing):
         return "; loop over it with async for, in an async def callback"
+    if hasattr(thing, "getall"):
+        return "; did you forget .get() or .getall()?"
+    if isinstance(thing, str):
+        return "; a link is followed with response.follow"
     if inspect.isgenerator(thing) or isinstance(thing, list | tuple | set):
         return "; did you mean yield from?"
     return ""

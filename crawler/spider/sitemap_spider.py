@@ -40,6 +40,8 @@ class SitemapSpider(Spider):
     # A class attribute of a subclass, or an attribute set on `self`, takes its place.
     @cached_property
     def allowed_domains(self) -> Sequence[str] | None:  # type: ignore[override]
+        if isinstance(self.sitemap_urls, str):
+            raise SpiderError(f"{self._owner}.sitemap_urls is a string; write a list: [{self.sitemap_urls!r}]")
         hosts: dict[str, None] = {}
         for url in self.sitemap_urls:
             try:
@@ -102,8 +104,23 @@ class SitemapSpider(Spider):
                     self.stats.add("sitemap entries that are no URL")
 
     def _named_callbacks(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-        for _, callback in self.sitemap_rules:
-            yield self._named(callback), "response", ()
+        for rule in self.sitemap_rules:
+            if not isinstance(rule, list | tuple) or len(rule) != 2:
+                raise SpiderError(f'{self._owner}.sitemap_rules has {rule!r}: write ("pattern", "callback")')
+            self._compiled(rule[0], "sitemap_rules")
+            yield self._named(rule[1]), "response", ()
+        for pattern in self.sitemap_follow:
+            self._compiled(pattern, "sitemap_follow")
+
+    @property
+    def _owner(self) -> str:
+        return type(self).__qualname__
+
+    def _compiled(self, pattern: Pattern, where: str) -> re.Pattern[str]:
+        try:
+            return re.compile(pattern)
+        except (re.error, TypeError) as bad:
+            raise SpiderError(f"{self._owner}.{where}: {pattern!r} is no regular expression: {bad}") from None
 
     def _named(self, callback: str | Callable[..., Any]) -> str:
         """In a class body a method is written by its name, or as the bare function."""

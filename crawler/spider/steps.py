@@ -129,7 +129,7 @@ class Steps:
         for step in self.plain:
             item = step(item)
             if item is None:
-                raise TypeError(f"the step {name_of(step)} returned None: return the item, or raise DropItem(reason)")
+                raise SpiderError(f"the step {name_of(step)} returned None: return the item, or raise DropItem(reason)")
         return item
 
 
@@ -146,6 +146,8 @@ def call_of(step: AnyStep) -> Callable[[Any], Any] | None:
 def name_of(step: object) -> str:
     """A step as its author would name it."""
     owner = getattr(step, "__self__", step)
+    if inspect.ismodule(owner):  # a built-in function
+        owner = step
     return getattr(owner, "__name__", None) or type(owner).__name__
 
 

@@ -77,6 +77,21 @@ class Shop(Spider):
         with contextlib.closing(self.fetch(Request("http://a.example/more"))) as page:  # type: ignore[type-var]
             return {"status": page.status}  # type: ignore[attr-defined]  # forgets
 
+    def of_scrapy(self, response: Any) -> Any:
+        return Request("http://a.example/", meta={"shelf": 1})  # type: ignore[call-arg]  # of_scrapy
+
+    def loops(self, response: Any) -> Any:
+        return [one for one in self.many()]  # type: ignore[attr-defined]  # noqa: C416  # loops
+
+    async def many(self) -> Any:
+        yield {"a": 1}
+
+    def forgets_get(self, response: Any) -> Iterator[Any]:
+        yield response.css("a")  # forgets_get
+
+    def yields_link(self, response: Any) -> Iterator[Any]:
+        yield "/next"  # yields_link
+
     def mistypes(self, response: Any) -> Any:
         return Request("http://a.example/", self.singel)  # type: ignore[attr-defined]  # mistypes
 
@@ -202,6 +217,11 @@ def line_of(text: str) -> int:
         ("unawaited", "bad-yield", "did you forget await?", "def unawaited", "unawaited"),
         ("unlooped", "bad-yield", "did you mean yield from?", "# unlooped", "unlooped"),
         ("forgets_await", "callback-error", "'status'; did you forget await?", "# forgets", "forgets_await"),
+        ("of_scrapy", "callback-error", "'meta'; what the callback needs to know goes into cb_kwargs", "# of_scr",
+         "of_scrapy"),
+        ("loops", "callback-error", "is not iterable; loop over it with async for", "# loops", "loops"),
+        ("forgets_get", "bad-yield", "; did you forget .get() or .getall()?", "# forgets_get", "forgets_get"),
+        ("yields_link", "bad-yield", "'/next'; a link is followed with response.follow", "# yields_l", "yields_link"),
         ("mistypes", "callback-error", "has no attribute 'singel'. Did you mean 'single'?", "# mistypes", "mistypes"),
         ("yields_and_returns", "bad-yield", "cannot also return dict", "def yields_and", "yields_and_returns"),
         ("endless", "too-many-items", "more items than parse.max_items = 10", 'yield {"n": 1}', "endless"),

@@ -13,6 +13,7 @@ from crawler.errors import SpiderError
 from crawler.spider.base import Spider
 from crawler.spider.check import check_class, check_spider, make_spider, unread
 from crawler.spider.crawl_spider import CrawlSpider, Rule
+from crawler.spider.links import LinkExtractor
 from crawler.spider.request import Request
 from crawler.spider.sitemap_spider import SitemapSpider
 
@@ -193,6 +194,13 @@ def test_what_a_rule_names_must_be_there_and_fit(rule: Rule, message: str) -> No
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize("rules", [Rule(), [LinkExtractor()], "rules", [("/book/", "parse_book")]])
+def test_rules_that_are_none_are_refused(rules: Any) -> None:
+    attributes = {"name": "bad", "start_urls": ["http://a.example/"], "rules": rules}
+    with pytest.raises(SpiderError, match=r"Bad\.rules is a list: rules = \[Rule\(LinkExtractor"):
+        check_spider(type("Bad", (CrawlSpider,), attributes)())
+
+
 def test_rules_that_fit_are_let_pass() -> None:
     rules = [Rule(callback="parse_book", cb_kwargs={"kind": "x"}), Rule(), Rule(callback=lambda response: None)]
     attributes = {"name": "good", "start_urls": ["http://a.example/"], "rules": rules, "parse_book": parse_book}
@@ -204,6 +212,10 @@ def test_rules_that_fit_are_let_pass() -> None:
     [
         ({}, "Bad has no parse"),
         ({"sitemap_rules": [("/p/", "parse_page")]}, "Bad has no callback 'parse_page'"),
+        ({"sitemap_rules": ["/p/"]}, r"Bad\.sitemap_rules has '/p/': write \(.pattern., .callback.\)"),
+        ({"sitemap_rules": [("(", "parse_sitemap")]}, r"Bad\.sitemap_rules: '\(' is no regular expression: missing"),
+        ({"sitemap_rules": (), "sitemap_follow": ["["]}, r"Bad\.sitemap_follow: '\[' is no regular expression"),
+        ({"sitemap_urls": "http://a.example/"}, r"Bad\.sitemap_urls is a string; write a list"),
         ({"sitemap_rules": [("/p/", parse_book)], "parse_book": parse_book}, "missing a required argument: 'kind'"),
     ],
 )

@@ -139,6 +139,11 @@ def test_a_rule_without_a_callback_follows() -> None:
     assert (Rule().follow, Rule(callback="x").follow, Rule(callback="x", follow=True).follow) == (True, False, True)
 
 
+def test_a_rule_without_an_extractor_is_refused_where_it_is_written() -> None:
+    with pytest.raises(SpiderError, match=r"Rule\('/book/'\): needs a LinkExtractor"):
+        Rule("/book/", "parse_book")  # type: ignore[arg-type]
+
+
 def test_what_a_rule_s_generator_returns_is_not_lost_in_silence() -> None:
     class Forgets(Shop):
         def parse_author(self, response: Response) -> Any:

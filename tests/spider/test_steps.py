@@ -127,7 +127,7 @@ def test_a_harvest_puts_items_through_the_steps_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("step", "detail"),
-    [(lambda item: item["nothing"], "KeyError: 'nothing'"), (lambda _: None, "TypeError: the step .* returned None")],
+    [(lambda item: item["nothing"], "KeyError: 'nothing'"), (lambda _: None, "SpiderError: the step .* returned None")],
 )
 def test_a_step_that_raises_or_returns_nothing_fails_the_page(step: Any, detail: str) -> None:
     with pytest.raises(StepError, match=detail):
