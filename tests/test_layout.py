@@ -50,7 +50,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "parsel": ("spider/xpath.py",),
     "webencodings": ("spider/encoding.py",),
     "ada_url": ("spider/url.py",),
-    "sqlite3": ("frontier/sqlite.py", "frontier/inspection.py", "fetch/cache.py"),
+    "sqlite3": ("frontier/database.py", "frontier/inspection.py", "fetch/cache.py"),
     "subprocess": ("parse/",),
     "signal": ("engine/lifecycle.py", "diagnostics/", "parse/", "cli/"),
     "click": ("cli/",),

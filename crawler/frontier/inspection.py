@@ -17,7 +17,7 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.frontier.base import Ended, FrontierStatistics
-from crawler.frontier.sqlite import refuse_foreign, translated
+from crawler.frontier.database import refuse_foreign, translated
 from crawler.frontier.store import Store
 from crawler.spider.travel import Refused, decode_details
 

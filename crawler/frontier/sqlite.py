@@ -8,23 +8,23 @@ What is in memory is bounded: a window per leased host, an exact cache of keys o
 WAL is copied back by a thread of its own, so that no group waits for it; the writer only sees to the last frames, which
 lets the file start again from its beginning.
 
-The only door to sqlite3 in this room: its exceptions become JobErrors here.
+It decides what is done in which thread. How the file is opened, and what its faults are called: `database.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from crawler.errors import ROOM, JobError, disk_refuses
-from crawler.frontier import packing, schema
+from crawler.errors import JobError, disk_refuses
+from crawler.frontier import packing
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
 from crawler.frontier.board import Board
+from crawler.frontier.database import Database, connect, copy_back, empty_log, translated
 from crawler.frontier.lane import FRESH, Entry
 from crawler.frontier.mirror import Held, Mirror
 from crawler.frontier.outputs import Outputs
@@ -40,14 +40,10 @@ R = TypeVar("R")
 
 KNOWN = 200_000
 """Keys in the cache: 18 MB. A crawl of that size never asks the tables whether a link is known."""
-PAGE_CACHE = 24 * 1024
-"""KiB of database pages in memory."""
 WINDOW = 16
 """Rows read at once for a host; one read costs 30 µs and a change of threads."""
 WAL_LIMIT = 16 * 1024 * 1024
 """Bytes of WAL after which it is copied back; beyond that reads slow down and the disk fills."""
-PATIENCE = 5.0
-"""Seconds to wait for somebody who holds the file, such as `crawler jobs` at its start."""
 REOPEN = 1000
 """Failed rows put back in one act."""
 
@@ -86,7 +82,7 @@ class SqliteFrontier:
         self._asked: dict[bytes, float] = {}
         """Hosts that were asked for what is no row since their state was last stored, by id, and when."""
         # Of the writer's thread.
-        self._db: sqlite3.Connection | None = None
+        self._db: Database | None = None
         self._store: Store | None = None
         self._board: Board | None = None
 
@@ -370,82 +366,15 @@ class SqliteFrontier:
 
     def _copy_beside(self) -> None:
         """In the copier's thread."""
-        with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as own:
-            own.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        copy_back(self._path)
 
     def _finish_copy(self) -> asyncio.Future[int]:
         def truncate() -> int:
             if self._db is not None:
-                # A reader that is in the way is not waited for: the next copy will do.
-                self._db.execute("PRAGMA busy_timeout = 0")
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                self._db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+                empty_log(self._db)
             return wal_size(self._path)
 
         return self._ask(truncate)
 
     def __repr__(self) -> str:
         return f"<SqliteFrontier {self._path}: {self._mirror!r}>"
-
-
-def connect(path: Path, *, power: bool) -> sqlite3.Connection:
-    """Open the file, or create it; refuse what is not ours, or of another version."""
-    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    try:
-        refuse_foreign(db, path)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
-        db.execute("PRAGMA wal_autocheckpoint = 0")
-        db.execute(f"PRAGMA cache_size = -{PAGE_CACHE}")
-        db.execute("PRAGMA temp_store = MEMORY")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
-    """Raises JobError for a database that is not ours, or whose tables are those of another version."""
-    # The tables first: another process may be making them, all of it in one transaction.
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if application != schema.APPLICATION_ID and (application or tables):
-        raise JobError(f"{path} is not a crawl's database")
-    if version > schema.VERSION:
-        raise JobError(
-            f"{path} was written by a newer version of this program (format {version}, not {schema.VERSION}): "
-            "use that version, or start a new job with --fresh"
-        )
-    if tables and version < schema.VERSION:
-        raise JobError(
-            f"{path} was written by an older version of this program (format {version}, not {schema.VERSION}): "
-            "finish the job with that version, or start a new one with --fresh; the old folder stays"
-        )
-    if tables and (lacking := sorted(schema.NAMES - tables)):
-        raise JobError(f"{path} is damaged (no table {lacking[0]}): start a new job with --fresh, the old folder stays")
-
-
-def translated(work: Callable[[], T], path: Path) -> T:
-    """Do the work; what SQLite or the disk refuses becomes a JobError with one sentence."""
-    try:
-        return work()
-    except sqlite3.Error as refused:
-        raise JobError(_sentence(refused, path)) from refused
-    except OSError as refused:
-        raise JobError(disk_refuses(path.parent, refused)) from refused
-
-
-def _sentence(refused: sqlite3.Error, path: Path) -> str:
-    code = getattr(refused, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return f"{path} cannot be written: the disk is full. {ROOM}"
-    if code == sqlite3.SQLITE_IOERR:
-        return f"{path} cannot be read or written ({refused}). If the disk is full: {ROOM}"
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return f"{path} is damaged ({refused}): start a new job with --fresh, the old folder stays"
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return f"{path} is in use by another process"
-    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
-        return f"{path} cannot be opened for writing ({refused})"
-    return f"{path}: {refused}"

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from crawler.errors import JobError
-from crawler.frontier import sqlite
+from crawler.frontier import database
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.output.sinks.choose import open_sink
 from crawler.spider.request import Request, found_of
@@ -144,7 +144,7 @@ async def test_one_that_was_killed_while_it_was_made_is_made_anew(tmp_path, path
 
 async def test_a_file_that_another_process_holds_is_refused_in_a_sentence(tmp_path, path, monkeypatch):
     await (await opened(tmp_path)).close()
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.0)
+    monkeypatch.setattr(database, "PATIENCE", 0.0)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
