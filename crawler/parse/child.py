@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from crawler.errors import SpiderError, UsageError
 from crawler.parse import logs, wire
@@ -33,6 +34,9 @@ from crawler.parse.replica import Watch, give_attributes
 from crawler.parse.work import AT_A_DESK, Work, answer_of, trouble_of
 from crawler.spider import blame, load, module
 from crawler.spider.travel import Answer, Job, Trouble
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 FLUSH_AFTER = 0.005
 """Seconds that an answer may wait for others to travel with it."""
@@ -167,8 +171,9 @@ def main() -> None:
     os.register_at_fork(after_in_child=sock.close)
     if not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _no_terminal
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            setattr(sys, name, _Unfailing.in_place_of(stream, number))
     end = wire.ChildEnd(sock)
     start = end.receive()
     if not isinstance(start, wire.Start):
@@ -210,6 +215,21 @@ def _settle_signals(dump_fd: int) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     faulthandler.enable(dump_fd, all_threads=False)
     faulthandler.register(signal.SIGUSR1, dump_fd, all_threads=False, chain=True)
+
+
+class _Unfailing(io.FileIO):
+    """Takes whatever a callback prints: that the terminal has closed, or a disk is full, fails no page."""
+
+    @classmethod
+    def in_place_of(cls, stream: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
+        raw = io.BufferedWriter(cls(number, "w", closefd=False))
+        return io.TextIOWrapper(raw, stream.encoding, errors="backslashreplace", line_buffering=True)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def _no_terminal(*_: object, **__: object) -> None:

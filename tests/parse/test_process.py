@@ -190,6 +190,35 @@ async def test_what_a_callback_prints_goes_to_stderr(
     assert (out, err) == ("", "hello\n")
 
 
+async def test_what_cannot_be_printed_fails_no_page(write: Callable[..., Written]) -> None:
+    """The terminal has closed, or the log's disk is full."""
+    written = write("""
+        def parse(self, response):
+            import sys
+            print("hello")
+            print("hello", file=sys.stderr)
+            print("x" * 100_000, flush=True)
+            yield {}
+    """)
+    ours = os.dup(2)
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.dup2(full, 2)
+        conversation = await talk(written)
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(full)
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    report = await conversation.messages.get()
+    assert isinstance(report, wire.Report)
+    assert report.answers[0].trouble is None
+    assert len(report.answers[0].items) == 1
+    conversation.process.send(wire.Stop())
+    assert (await conversation.end()).code == 0
+
+
 PARENT = """
     import asyncio, sys
     from pathlib import Path
