@@ -1,7 +1,7 @@
 """The thread that watches the loop's thread: it looks where that one is when its heart does not beat.
 
 It never runs code of the user's, keeps none of its objects, and does nothing about what it sees. What it costs: it
-wakes up 33 times a second, 100 times while the loop is late.
+wakes up 20 times a second, 100 times while the loop is late.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crawler.diagnostics.explain import SWITCH, Count, Glance, Look, Wait, compa
 from crawler.diagnostics.place import Looker, Sight
 from crawler.spider import blame
 
-TICK = 0.03
+TICK = 0.05
 """Seconds between two glances while all is well."""
 QUICK = 0.01
 """Seconds between two looks while the beat is late."""
