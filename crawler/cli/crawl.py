@@ -20,7 +20,7 @@ import msgspec
 from rich.console import Console
 
 from crawler import app
-from crawler.cli import descriptors, loop, options, terminal
+from crawler.cli import descriptors, jsonlog, loop, options, terminal
 from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.notices import Unreachable, log_error
 from crawler.cli.output import SummaryFile, check_output
@@ -91,6 +91,7 @@ class Asked(NamedTuple):
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
 @options.log_level
+@options.log_format
 def command(
     name: str,
     arguments: tuple[str, ...],
@@ -106,6 +107,7 @@ def command(
     quiet: bool,
     verbose: bool,
     log_level: str,
+    log_format: str,
 ) -> int:
     """Run a spider, by its name or by the file it is in, and write its items.
 
@@ -118,9 +120,10 @@ def command(
     crawler crawl docs -a start=https://docs.example/guide/ -s crawl.max_pages=100
     crawler crawl spiders/shop.py -o - | head
     """
-    out = terminal.console()
+    as_json = log_format == "json"
+    out = jsonlog.console() if as_json else terminal.console()
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
-    terminal.start_logging(out, level.upper())
+    terminal.start_logging(out, level.upper(), jsonlog.JsonHandler(terminal.Screen()) if as_json else None)
     asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed,
                   [limits.parse(text) for text in fail_on], metrics)  # fmt: skip
     return run(Project.here(), name, asked, out)

@@ -32,4 +32,7 @@ log_level = click.option(
     default=None,
     help="The least important messages to show.",
 )
+log_format = click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="json: standard error as JSON lines."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

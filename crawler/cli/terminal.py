@@ -104,13 +104,13 @@ def short_name(logger: str) -> str:
     return rest if head == "spider" and rest else head
 
 
-def start_logging(out: Console, level: str) -> None:
-    """Send the process's log to the console, from this level on; Python's warnings too."""
+def start_logging(out: Console, level: str, handler: logging.Handler | None = None) -> None:
+    """Send the process's log to the console, from this level on; Python's warnings too. handler: instead of it."""
     number = logging.getLevelNamesMapping()[level]
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if isinstance(handler, ConsoleHandler)]:
+    for old in [one for one in root.handlers if isinstance(one, ConsoleHandler)]:
         root.removeHandler(old)
-    root.addHandler(ConsoleHandler(out, full_names=number <= logging.DEBUG))
+    root.addHandler(handler or ConsoleHandler(out, full_names=number <= logging.DEBUG))
     root.setLevel(max(number, logging.WARNING))
     for name in OURS:
         logging.getLogger(name).setLevel(number)
