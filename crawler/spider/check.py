@@ -30,6 +30,10 @@ NEARLY = (
 """What is easily written where none of the second is given: Scrapy's names, and a letter less; and what to write."""
 
 
+class _Placed(SpiderError):
+    """The message names file and line already, as far as they can be known."""
+
+
 def check_class(cls: object) -> None:
     """Refuse what is no spider's class, as the argument of `crawl`. Raises SpiderError."""
     if isinstance(cls, Spider):
@@ -93,6 +97,15 @@ def _own_bases(cls: type[Spider]) -> list[type]:
 
 def check_spider(spider: Spider) -> None:
     """Refuse a spider that could never crawl, with the sentence its author needs. Raises SpiderError."""
+    try:
+        _check_all(spider)
+    except _Placed:
+        raise
+    except SpiderError as bad:  # from the spider's own properties and methods
+        _refuse(type(spider), str(bad), at=bad.where if isinstance(bad, BadCallback) else "")
+
+
+def _check_all(spider: Spider) -> None:
     cls = type(spider)
     check_class(cls)
     _check_names(spider)
@@ -144,10 +157,7 @@ def _check_start(spider: Spider) -> None:
     for url in spider.start_urls:
         if not isinstance(url, str):
             _refuse(cls, f"{cls.__qualname__}.start_urls has {url!r}: write addresses as text")
-    try:
-        initial_domains(spider)
-    except SpiderError as bad:
-        _refuse(cls, str(bad))
+    initial_domains(spider)
 
 
 def _check_domains(cls: type[Spider], domains: object) -> None:
@@ -180,15 +190,11 @@ def _check_hook(spider: Spider, name: str, arguments: tuple[str, ...]) -> None:
 
 def _check_callbacks(spider: Spider) -> None:
     """`parse`, if the start needs it or it is there, and whatever else the class names by itself."""
-    cls = type(spider)
     callbacks = Callbacks(spider)
-    try:
-        if cls.start is Spider.start or getattr(spider.parse, "__func__", None) is not Spider.parse:
-            callbacks.find("parse", "response")
-        for name, argument, keywords in spider._named_callbacks():  # noqa: SLF001
-            callbacks.find(name, argument, keywords)
-    except BadCallback as bad:
-        _refuse(cls, str(bad), at=bad.where)
+    if type(spider).start is Spider.start or getattr(spider.parse, "__func__", None) is not Spider.parse:
+        callbacks.find("parse", "response")
+    for name, argument, keywords in spider._named_callbacks():  # noqa: SLF001
+        callbacks.find(name, argument, keywords)
 
 
 def _refuse(cls: type[Spider], what: str, method: Callable[..., Any] | None = None, at: str = "") -> NoReturn:
@@ -199,4 +205,4 @@ def _refuse(cls: type[Spider], what: str, method: Callable[..., Any] | None = No
     if not place and (file := blame.home_of(cls)):
         line = load.class_line(Path(file), cls.__qualname__)
         place = f"{blame.short(file)}:{line}" if line else ""
-    raise SpiderError(f"{place}: {what}" if place else what)
+    raise _Placed(f"{place}: {what}" if place else what)

@@ -128,6 +128,17 @@ class Scopeless(Shop):
     start = started
 
 
+class Ruleless(CrawlSpider):
+    name = "ruleless"
+    start_urls = ["http://a.example/"]
+    rules = Rule()  # type: ignore[assignment]
+
+
+def test_what_the_spider_itself_finds_wrong_is_refused_at_its_class_s_line() -> None:
+    with pytest.raises(SpiderError, match=rf"test_check\.py:{line_of('class Ruleless')}: Ruleless.rules is a list"):
+        check_spider(Ruleless())
+
+
 def test_a_class_is_refused_at_its_line() -> None:
     with pytest.raises(SpiderError, match=rf"test_check\.py:{line_of('class Scopeless')}: Scopeless has its own start"):
         check_spider(Scopeless())
