@@ -406,7 +406,7 @@ class Engine:
             parse_processes=pool.processes if pool else 0,
             callbacks=self._journey.callbacks if self._journey else 0,
             uncommitted=self._committer.pending,
-            queued=known.unfinished - self._tally.open,
+            queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
             start_read=self._seeds.finished,
             hosts=at_hosts.lanes,
             waits=waits,
@@ -423,7 +423,7 @@ class Engine:
             errors=known.failed,
             in_flight=at_hosts.fetching,
             parsing=self._pool.statistics().pages if self._pool else 0,
-            queued=known.unfinished - self._tally.open,
+            queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
             hosts=at_hosts.lanes + at_hosts.waiting_hosts,
             held=tuple(at_hosts.held),
             earlier_pages=self._tally.earlier_pages,

@@ -10,6 +10,7 @@ All work is done in one thread of its own: SQLite never runs on the loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Callable
@@ -95,11 +96,14 @@ class Cache:
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._folder / FILE, isolation_level=None)
-        # WAL and synchronous=normal: a power cut may lose the last answers, a killed process none.
-        database.execute("pragma journal_mode = wal")
-        database.execute("pragma synchronous = normal")
-        database.executescript(_SCHEMA)
+        with contextlib.ExitStack() as undo:
+            database = sqlite3.connect(self._folder / FILE, isolation_level=None)
+            undo.callback(database.close)
+            # WAL and synchronous=normal: a power cut may lose the last answers, a killed process none.
+            database.execute("pragma journal_mode = wal")
+            database.execute("pragma synchronous = normal")
+            database.executescript(_SCHEMA)
+            undo.pop_all()
         self._database = database
 
     def _get(self, key: bytes) -> Answer | None:

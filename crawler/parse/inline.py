@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 from collections.abc import AsyncIterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 
 from crawler.config import ParseConfig
 from crawler.errors import CallbackError, StopCrawl
@@ -26,6 +27,8 @@ from crawler.spider.travel import Answer, Job, Trouble
 
 MAX_CALLBACKS = 64
 """Async callbacks under way at once; each holds a page and perhaps its document tree."""
+BUILDERS = os.cpu_count() or 2
+"""Document trees built at once. Who waits for a thread is not late yet: thirty pages of 8 MB made each other so."""
 _deadline: ContextVar[asyncio.Timeout | None] = ContextVar("deadline", default=None)
 
 
@@ -37,6 +40,7 @@ class Inline:
         self._timeout = config.timeout
         self._limit = limit
         self._places = asyncio.Semaphore(limit)
+        self._builders = asyncio.Semaphore(BUILDERS)
         self.running = 0
 
     async def room(self) -> None:
@@ -62,11 +66,12 @@ class Inline:
             self._places.release()
 
     async def _run(self, call: Call, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
+        await self._builders.acquire()
         deadline = asyncio.timeout(self._timeout)
         token = _deadline.set(deadline)
         try:
             async with deadline:
-                argument = await asyncio.to_thread(_prepared, call)
+                argument = await self._build(call)
                 if moved := call.moved(argument):
                     return answer_of(job, None, counters, moved=moved)
                 await self._call(call, argument, harvest)
@@ -87,6 +92,24 @@ class Inline:
         finally:
             _deadline.reset(token)
         return answer_of(job, harvest, counters, saves=call.saves)
+
+    async def _build(self, call: Call) -> Response | FailedRequest:
+        """What the callback is to be called with, its document tree built in a thread.
+
+        A thread cannot be stopped: its place is free again when it has really ended, whoever still waits for it.
+        """
+        try:
+            building = asyncio.get_running_loop().run_in_executor(None, copy_context().run, _prepared, call)
+        except BaseException:
+            self._builders.release()
+            raise
+        building.add_done_callback(self._built)
+        return await asyncio.shield(building)
+
+    def _built(self, building: asyncio.Future[Response | FailedRequest]) -> None:
+        self._builders.release()
+        if not building.cancelled():
+            building.exception()  # seen, even if nobody waits any more
 
     async def _call(self, call: Call, argument: Response | FailedRequest, harvest: Harvest) -> None:
         harvest.come_from(argument)

@@ -15,6 +15,7 @@ from parse.conftest import failed, items, job
 from crawler.clock import settle
 from crawler.config import ParseConfig
 from crawler.errors import StopCrawl
+from crawler.parse import inline
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.work import Setup
 from crawler.spider.base import Spider
@@ -255,3 +256,33 @@ async def test_a_deadline_of_the_callback_s_own_is_not_taken_for_ours() -> None:
     answer = await desk.run("single")
     assert answer.trouble is not None
     assert answer.trouble.kind == "callback-error"
+
+
+async def test_the_wait_for_a_thread_to_build_the_document_is_not_the_callback_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages that are slow to build make each other wait, not late; and a build that is too late keeps its thread."""
+    monkeypatch.setattr(inline, "BUILDERS", 1)
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    prepared = inline._prepared
+
+    def slowly(call: Any) -> Any:
+        begun.release()
+        go_on.acquire()
+        return prepared(call)
+
+    monkeypatch.setattr(inline, "_prepared", slowly)
+    desk = Inline(Shop(), ParseConfig(timeout=1.0), Setup())
+    pages = []
+    for _ in range(3):
+        await desk.room()
+        pages.append(asyncio.create_task(desk.run(job("single"), None)))
+    late = (await pages[0]).trouble
+    assert late is not None
+    assert late.kind == "parse-timeout", "its own building took too long"
+    await settle()
+    assert begun.acquire(blocking=False)
+    assert not begun.acquire(blocking=False), "the thread is still at it: nobody else begins"
+    for _ in range(3):
+        go_on.release()
+    assert [items(await page) for page in pages[1:]] == [[{"one": 1}]] * 2
