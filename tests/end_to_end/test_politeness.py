@@ -230,6 +230,35 @@ async def test_two_hosts_on_one_machine_are_two_hosts(site: Site, other_site: Si
     assert order.index("b") < 6, "the second host did not wait until the first one had ended"
 
 
+async def test_a_chain_of_redirects_to_and_fro_keeps_the_rhythm_of_both_hosts(
+    site: Site, other_site: Site, pulse: Pulse
+) -> None:
+    """Each hop waits for its own host; while one waits, the other host's pages go on."""
+    arrivals = [Arrivals(one, pulse) for one in (site, other_site)]
+
+    def hop(target: Site) -> Any:
+        async def answer(request: web.Request) -> web.Response:
+            number = int(request.path.rpartition("/")[2])
+            if number == 6:
+                return web.Response(text="there")
+            return web.Response(status=307, headers={"Location": f"{target.url}/hop/{number + 1}"})
+
+        return answer
+
+    for one in (site, other_site):
+        await one.close()
+        await one.open()
+        one.pages |= {f"/{n}": links() for n in range(4)}
+    for one, another in ((site, other_site), (other_site, site)):
+        one.handlers |= {f"/hop/{n}": hop(another) for n in range(7)}
+    roots = [f"{site.url}/hop/0", *(f"{one.url}/{n}" for n in range(4) for one in (site, other_site))]
+    settings = {"politeness.delay": DELAY, "politeness.robots": False, "parse.processes": 0}
+    result = await crawler.crawl(Roots, root=" ".join(roots), settings=settings)
+    assert len(result.items) == 9
+    assert [sum(path.startswith("/hop/") for path in one.paths) for one in arrivals] == [4, 3]
+    assert min(one.shortest_gap() for one in arrivals) >= DELAY - TOLERANCE
+
+
 # ---- whom we are, and what pages ask for -----------------------------------------------------------------------------
 
 

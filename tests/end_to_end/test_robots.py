@@ -237,6 +237,27 @@ async def test_an_unreachable_file_is_waited_for_as_its_server_asks(
     assert asked[1] - asked[0] >= 0.98
 
 
+async def test_two_hosts_whose_files_have_moved_to_each_other_do_not_wait_for_ever(
+    site: Site, other_site: Site
+) -> None:
+    """Each host's file is asked for while the other one waits for it; neither is to be had within five redirects."""
+    site.handlers["/robots.txt"] = text("", 302, Location=f"{other_site.url}/robots.txt")
+    other_site.handlers["/robots.txt"] = text("", 302, Location=f"{site.url}/robots.txt")
+    site.pages["/"] = other_site.pages["/"] = links()
+
+    class Both(Walker):
+        allowed_domains = None
+
+        def __init__(self, root: str) -> None:
+            super().__init__(root)
+            self.start_urls = [f"{site.url}/", f"{other_site.url}/"]
+
+    settings = {"politeness.delay": 0.01, "politeness.per_host": 1, "parse.processes": 0, "crawl.concurrency": 1}
+    result = await crawler.crawl(Both, root=site.url, settings=settings)
+    assert (result.reason, len(result.items), result.failed) == ("finished", 2, [])
+    assert site.seen["/robots.txt"] + other_site.seen["/robots.txt"] == 2 * 6
+
+
 async def test_a_file_that_has_moved_to_a_host_that_is_not_there_is_unreachable(site: Site, other_site: Site) -> None:
     site.handlers["/robots.txt"] = text("", 301, Location=f"{other_site.url}/rules")
     await other_site.close()

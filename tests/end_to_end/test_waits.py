@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -202,3 +203,23 @@ async def test_jitter_only_adds(site: Site) -> None:
     await crawl(f"{site.url}/", **{"politeness.delay": 0.1, "politeness.jitter": 1.0})
     assert len(busy.asked) == 4
     assert min(busy.gaps) >= 0.08
+
+
+async def test_a_host_that_changes_its_mind_at_each_request_gets_every_page_through(site: Site) -> None:
+    """429, a page, 503 with a date gone by, a reset, 502 …: nothing is lost, and nothing waits without end."""
+    moods = itertools.cycle(["429", "ok", "503", "reset", "ok", "502", "ok", "ok"])
+
+    async def answer(request: web.Request) -> web.Response:
+        mood = next(moods)
+        if mood == "reset":
+            assert request.transport is not None
+            request.transport.abort()
+        if mood.isdigit():
+            return web.Response(status=int(mood), headers={"Retry-After": "Thu, 01 Jan 2015 00:00:00 GMT"})
+        number = int(request.path.strip("/") or 0)
+        children = [f"/{child}" for child in (2 * number + 1, 2 * number + 2) if child < 20]
+        return web.Response(text=links(*children), content_type="text/html")
+
+    site.fallback = answer
+    result = await crawl(f"{site.url}/", **{"fetch.retries": 20})
+    assert (result.reason, len(result.items), result.failed) == ("finished", 20, [])
