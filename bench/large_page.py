@@ -2,7 +2,7 @@
 
     python bench/large_page.py 1000000          links
 
-One host serves that page, 70 MB of it; another one a chain of small pages without end. The crawl runs as a job, with
+One host serves that page, 61 MB of it; another one a chain of small pages without end. The crawl runs as a job, with
 both caps raised (`fetch.max_body`, `parse.max_links`), and ends when all links are stored. Printed: memory at its
 highest, of the main process and of the parse process that had the page; how late the event loop came back to a
 heartbeat of 5 ms, and how much processor time it had used in between (what is late without it waited for a busy
