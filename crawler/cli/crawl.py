@@ -70,6 +70,7 @@ class Asked(NamedTuple):
     retry_failed: bool = False
     fail_on: Sequence[FailOn] = ()
     metrics: int | None = None
+    debug: bool = False
 
 
 @click.command("crawl", short_help="Run a spider and write its items.")
@@ -90,6 +91,7 @@ class Asked(NamedTuple):
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
+@click.option("--debug", is_flag=True, help="asyncio's debug mode: slower; coroutines know where they were made.")
 @options.log_level
 @options.log_format
 def command(
@@ -106,6 +108,7 @@ def command(
     metrics: int | None,
     quiet: bool,
     verbose: bool,
+    debug: bool,
     log_level: str,
     log_format: str,
 ) -> int:
@@ -125,7 +128,7 @@ def command(
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
     terminal.start_logging(out, level.upper(), jsonlog.JsonHandler(terminal.Screen()) if as_json else None)
     asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed,
-                  [limits.parse(text) for text in fail_on], metrics)  # fmt: skip
+                  [limits.parse(text) for text in fail_on], metrics, debug)  # fmt: skip
     return run(Project.here(), name, asked, out)
 
 
@@ -193,7 +196,7 @@ def _run(
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT,
                       folder=job.folder, metrics=asked.metrics)  # fmt: skip
     job.reopen()
-    summary, received, record = loop.run(lambda: _crawl(make, window), config.crawl.loop)
+    summary, received, record = loop.run(lambda: _crawl(make, window), config.crawl.loop, debug=asked.debug)
     unreachable.close()
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(time.time(), summary))

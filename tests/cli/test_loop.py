@@ -52,3 +52,19 @@ def test_what_was_there_before_is_kept_from_the_garbage_collector_meanwhile():
 
     assert loop.run(frozen, "auto") > 0
     assert gc.get_freeze_count() == 0
+
+
+def test_debug_is_asyncios_own_and_coroutines_know_where_they_were_made():
+    async def look():
+        async def made():
+            pass
+
+        coroutine = made()
+        origin = coroutine.cr_origin
+        await coroutine
+        return asyncio.get_running_loop().get_debug(), origin is not None
+
+    before = sys.get_coroutine_origin_tracking_depth()
+    assert loop.run(look, "asyncio", debug=True) == (True, True)
+    assert loop.run(look, "auto") == (False, False)
+    assert sys.get_coroutine_origin_tracking_depth() == before

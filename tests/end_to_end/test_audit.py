@@ -53,13 +53,14 @@ CLEAN = """
 """
 
 
-async def crawl(folder: Path, site: Site, code: str) -> tuple[list[dict[str, Any]], str, list[str]]:
+async def crawl(folder: Path, site: Site, code: str, *more: str) -> tuple[list[dict[str, Any]], str, list[str]]:
     """Findings, standard error, and the lines of the spider."""
     site.pages["/"] = links()
     text = SPIDER.format(url=site.url, code=code)
     (folder / "one.py").write_text(text)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json",
+        sys.executable, "-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json", "--fresh",
+        *more,
         cwd=folder, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     _, err = await asyncio.wait_for(process.communicate(), 100)
@@ -79,3 +80,12 @@ async def test_a_clean_spider_is_told_nothing(tmp_path: Path, site: Site) -> Non
     found, err, _ = await crawl(tmp_path, site, CLEAN)
     assert [one["id"] for one in found if one["id"] not in {"machine-starved", "politeness"}] == []
     assert "diagnosis:" not in err or "machine-starved" in err
+
+
+async def test_in_debug_mode_a_forgotten_coroutine_says_what_led_to_it(tmp_path: Path, site: Site) -> None:
+    _, plain, _ = await crawl(tmp_path, site, FAULTY)
+    assert "Coroutine created at" not in plain
+    _, err, lines = await crawl(tmp_path, site, FAULTY, "--debug")
+    line = next(number for number, text in enumerate(lines, 1) if text.endswith("# coroutine-unawaited"))
+    assert "Coroutine created at" in err
+    assert f'one.py", line {line}, in parse' in err
