@@ -132,4 +132,5 @@ class Inspection:
             self._store.look()
             return broken + self._store.check()
         finally:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # an error of the disk has ended it already
+                self._db.execute("ROLLBACK")

@@ -30,6 +30,9 @@ _LOAD = 65_536
 class Connection(Protocol):
     """What is needed of a database."""
 
+    @property
+    def in_transaction(self) -> bool: ...
+
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Any: ...
 
     def executescript(self, sql: str, /) -> Any: ...
@@ -166,7 +169,8 @@ class Store:
             self._db.execute("UPDATE state SET run = run + 1")
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             raise
         self.run += 1
 

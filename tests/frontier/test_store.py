@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 
 import pytest
 
@@ -140,6 +141,26 @@ def test_the_board_of_a_run_that_died_counts_deaths_once_and_no_attempts(opened)
     (host,) = third.lease(1, 10)
     do(third, ends=[finished(host.fresh.entries[0])])
     assert (third.suspects, opened().suspects) == ({}, {})
+
+
+def test_a_disk_that_is_full_when_a_run_begins_is_told_as_that(opened):
+    """SQLite has rolled back by itself then, and says so if it is asked to."""
+    store = opened()
+
+    class Full:
+        in_transaction = False
+
+        def execute(self, sql, *parameters):
+            if sql == "COMMIT":
+                db.execute("ROLLBACK")
+                raise sqlite3.OperationalError("database or disk is full")
+            return db.execute(sql, *parameters)
+
+    db, store._db = store._db, Full()
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        store.recover(Left())
+    store._db = db
+    assert (store.run, opened().run) == (0, 0)
 
 
 def test_an_orderly_end_remembers_sends_and_suspects_nobody(opened):
