@@ -169,11 +169,8 @@ class Lanes:
     async def _give_back(self, lane: Lane) -> None:
         lane.entry = None
         del self._lanes[lane.host]
-        # What guests have learnt is kept nowhere else, nor is a robots.txt that is too large to be stored; and a guest
-        # may come to a host that has been given back.
-        learnt = lane.lease is None
-        kept = {origin: one for origin, one in lane.robots.items() if learnt or one.verdict != "unreachable"}
-        self._manners[lane.host] = lane.state, kept
+        # What guests have learnt is kept nowhere else, and a guest may come to a host that has been given back.
+        self._manners[lane.host] = lane.state, lane.robots if lane.lease is None else {}
         if len(self._manners) > MOST_MANNERS:
             del self._manners[next(iter(self._manners))]
         if lane.lease is None:

@@ -29,8 +29,8 @@ ABSENT = frozenset({"dns", "refused", "tls", "blocked-address", "no-socket"})
 """Failures that say that the host cannot be had at all: its pages would fail just so."""
 ABSENT_ATTEMPTS = 3
 """Tries before the requests for an absent host fail: waiting ten minutes for a name that is not there helps nobody."""
-MOST_STORED = 64 * 1024
-"""Bytes; larger ones are asked for again after a restart. Nearly all take less than one KiB."""
+MOST_STORED = 256 * 1024
+"""Bytes; a larger one is asked for again when its host comes back. Nearly all take less than one KiB."""
 WANTED = 2 * MAX_BYTES
 """Bytes of a body that are of use: all that is parsed, though it be UTF-16."""
 QUICK = 32 * 1024
