@@ -38,7 +38,7 @@ from crawler.diagnostics.live import Live, steadily
 from crawler.diagnostics.metrics import MetricsServer
 from crawler.diagnostics.report import Line, Report, as_json, lines
 from crawler.engine.lifecycle import Engine, signals
-from crawler.errors import UsageError
+from crawler.errors import JobError, UsageError
 from crawler.events import Bus, Progress, RobotsRead, Summary
 from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
@@ -201,7 +201,10 @@ def _run(
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(time.time(), summary))
     found = findings.findings(summary, record)
-    job.keep(DIAGNOSIS, Diagnosis(summary, record))
+    try:
+        job.keep(DIAGNOSIS, Diagnosis(summary, record))
+    except JobError as refused:  # the crawl itself has ended well: it is only not remembered what it was like
+        log.warning("%s", refused)
     broken = limits.broken(asked.fail_on, summary, record, found)
     for words in broken:
         log.error("--fail-on %s", words)

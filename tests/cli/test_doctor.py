@@ -53,6 +53,14 @@ async def test_a_crawl_without_a_problem_has_no_diagnosis(start, project, site, 
     assert "[loop-blocked]" not in crawler("doctor", "one").out
 
 
+async def test_a_diagnosis_that_cannot_be_kept_is_a_warning_and_changes_nothing_else(start, project, site):
+    code = 'import glob, os; os.mkdir(glob.glob(".crawler/one/2*/")[0] + "diagnosis.json")'
+    ended = await crawl(start, project, site, code)
+    assert ended.code == 0
+    assert "diagnosis.json cannot be written" in ended.err
+    assert "one: finished after" in ended.err
+
+
 async def test_what_must_not_happen_ends_the_command_with_1_and_is_said(start, project, site):
     ended = await crawl(start, project, site, "time.sleep(0.6)", "--fail-on", "stall>200ms")
     assert ended.code == 1
