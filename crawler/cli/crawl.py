@@ -280,7 +280,8 @@ class Watching(NamedTuple):
             now = engine.progress()
             if windows is None:
                 return now
-            waits = why.in_progress(engine.situation(), windows.sampler.cause)
+            sampler = windows.sampler
+            waits = why.in_progress(sampler.now, sampler.cause) if sampler.now is not None else ""
             return msgspec.structs.replace(now, lag=windows.loop.recent_lag(), waits=waits)
 
         among_items = self.items_on_stdout and terminal.stdout_is_terminal()

@@ -1,7 +1,7 @@
 """Looks at the crawl four times a second and adds up what it waited for.
 
-By a timer on the crawl's own loop, so that nothing it reads changes under its eyes; a look takes 50 µs with few hosts
-in memory, 1 ms with a thousand. What a look comes too late is the event loop's doing, and is counted as that.
+By a timer on the crawl's own loop, so that nothing it reads changes under its eyes. A look takes longer the more hosts
+are in memory, and then there are fewer. What a look comes too late is the event loop's doing, and is counted as that.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from crawler.stages import Situation
 
 EVERY = 0.25
 """Seconds between two looks: a crawl of a minute gives 240."""
+SHARE = 0.005
+"""Of the loop's time that looking may take at most."""
 LATE = 0.05
 """Seconds of lateness that are the loop's doing."""
 
@@ -26,7 +28,10 @@ class Sampler:
         self._read = read
         self.pace = Pace()
         self.cause = Cause.NOTHING
+        self.now: Situation | None = None
+        """What the last look saw."""
         self._at = 0.0
+        self._pause = EVERY
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -43,12 +48,20 @@ class Sampler:
     def _look(self) -> None:
         now = time.monotonic()
         passed, self._at = now - self._at, now
-        late = passed - EVERY
+        late = passed - self._pause
         if late >= LATE:
             self.pace.add(Cause.LOOP, late)
-            passed = EVERY
-        self.cause = self.pace.note(self._read(), passed)
-        self._timer = self._loop.call_later(EVERY, self._look)
+            passed = self._pause
+        cpu = time.thread_time()
+        self.now = self._read()
+        self.cause = self.pace.note(self.now, passed)
+        self._pause = pause_after(time.thread_time() - cpu)
+        self._timer = self._loop.call_later(self._pause, self._look)
 
     def __repr__(self) -> str:
         return f"<Sampler {self.cause.name.lower()}, {self.pace!r}>"
+
+
+def pause_after(took: float) -> float:
+    """Seconds until the next look, after one that took so many seconds of CPU."""
+    return max(EVERY, took / SHARE)
