@@ -4,7 +4,7 @@ Every command is a module of this room, loaded when it is used: `crawler --help`
 is one sentence on standard error; a traceback appears for our own mistakes only, and says so.
 
     0 done                                     4 no start request succeeded
-    1 the spider's code failed on some pages   70 a bug in crawler itself
+    1 the spider's code failed, or --fail-on   70 a bug in crawler itself
     2 usage or configuration                   129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM
     3 job in use, damaged, or no space         141 the reader of standard output has gone
 """
