@@ -297,6 +297,7 @@ class Journey:
             run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
         open_ = Open(ticket, outcome, job.spool)
         if not run_here:
+            self._scheduler.away(ticket, away=not self._pool.is_here)
             await self._pool.submit(job, open_)
             return
         self._begin_callback()
@@ -333,6 +334,7 @@ class Journey:
 
     def _take_answer(self, open_: Open, answer: Answer) -> None:
         if answer.items and self._pipeline is not None:
+            self._scheduler.away(open_.ticket, away=False)
             self._begin_callback()
             self._tasks.create_task(self._step(open_, answer), name=f"steps {open_.ticket.url}")
         else:

@@ -1,9 +1,10 @@
 """Pages under which the whole process has died: run alone, to tell the guilty from those that were merely there.
 
-Two deaths with a page under way, and it runs with nothing beside it. Dies the process again, it is much rather a
-person who kills a crawl while a slow page is under way, so only three deaths alone prove the contrary, and the page
-fails as `poison`: with one death enough, kills at random lost a page in one crawl of two. Everything else goes on. The
-frontier's board remembers who was under way.
+Two deaths with a page under way, and it runs with nothing beside it. Dies the process again, it is much rather a person
+who kills a crawl while a slow page is under way, so only three deaths alone prove the contrary, and the page fails as
+`poison`. A page that is with a parse process cannot harm this one, and is no suspect: that is where pages are most of
+the time, above all while the first process starts. Without these two, random kills lost pages. Everything else goes on.
+The frontier's board remembers who was under way.
 """
 
 from __future__ import annotations

@@ -135,6 +135,10 @@ class Scheduler:
             lane.state = self.rules.sent(lane.state, now, self._random.random())
             self._arrange(lane)
 
+    def away(self, ticket: Ticket, *, away: bool) -> None:
+        """Whether its page is with a parse process: then a death of this one says nothing against it."""
+        self._frontier.away(ticket, away=away)
+
     def answered(self, ticket: Ticket, status: int, elapsed: float, retry_after: float | None) -> None:
         """The last byte of an answer has come: the host's slot is free."""
         lane = self._leave(ticket)

@@ -253,6 +253,9 @@ class Frontier(Protocol):
         Survives kill -9: see `Lease.last_sent`, `last_sent` and `suspects`. Raises JobError for a full disk.
         """
 
+    def away(self, ticket: Ticket, *, away: bool) -> None:
+        """Whether its page is with a parse process: if this one dies then, it is not by that page."""
+
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Keep the leases; those that are returned have been lost."""
 

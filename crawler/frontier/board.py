@@ -5,7 +5,7 @@ outcome is committed. Nothing is synced: the pages belong to the kernel, so they
 is asked; after a power failure the board says nothing or the truth of some moments ago.
 
     header:  magic 8 ‖ run 8 ‖ left 1
-    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ padding 6
+    record:  sent at 8 (float) ‖ alone 1 ‖ place 24 ‖ live 1 ‖ away 1 ‖ padding 5
 
 Marking a thing never takes space: it works on a full disk too, and that is what tells an orderly end from a death.
 """
@@ -26,6 +26,7 @@ _LEFT = _HEADER.size
 _RECORD = struct.Struct(f"<dB{PLACE}s")
 _SIZE = 40
 _LIVE = _RECORD.size
+_AWAY = _LIVE + 1
 _START = 64
 _SLOTS = 1024
 
@@ -37,6 +38,8 @@ class Sent(NamedTuple):
     """Of its row; of a request that is no row, its host's id and zeros."""
     at: float
     alone: bool = False
+    away: bool = False
+    """Its page was with a parse process, where it could not harm this one."""
 
 
 class Left(NamedTuple):
@@ -79,7 +82,7 @@ class Board:
             start = _START + slot * _SIZE
             if view[start + _LIVE]:
                 at, alone, place = _RECORD.unpack_from(view, start)
-                found.append(Sent(place, at, bool(alone)))
+                found.append(Sent(place, at, bool(alone), bool(view[start + _AWAY])))
         return Left(run, tuple(found), died=not view[_LEFT])
 
     def begin(self, run: int) -> None:
@@ -106,7 +109,14 @@ class Board:
         # Dead while it is written, live afterwards: a kill in between leaves no half record that looks whole.
         view[start + _LIVE] = 0
         _RECORD.pack_into(view, start, at, alone, place)
+        view[start + _AWAY] = 0
         view[start + _LIVE] = 1
+
+    def away(self, key: int, away: bool = True) -> None:
+        """Whether the ticket's page is with a parse process."""
+        slot = self._taken.get(key)
+        if slot is not None:
+            self._mapped()[_START + slot * _SIZE + _AWAY] = away
 
     def clear(self, key: int | bytes) -> None:
         """The ticket's outcome is committed, or it waits again; what the host was asked is known elsewhere."""

@@ -156,6 +156,9 @@ class MemoryFrontier:
     def sent(self, ticket: Ticket, at: float, alone: bool = False) -> None:
         """Nothing outlives the process here."""
 
+    def away(self, ticket: Ticket, *, away: bool) -> None:
+        """Nothing outlives the process here."""
+
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         return [lease for lease in leases if not self._holds(lease)]
 

@@ -243,6 +243,10 @@ class SqliteFrontier:
         except OSError as refused:
             raise JobError(disk_refuses(self._board_path, refused)) from refused
 
+    def away(self, ticket: Ticket, *, away: bool) -> None:
+        if self._board is not None:
+            self._board.away(ticket.id, away)
+
     async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         return [lease for lease in leases if self._mirror.holding(lease) is None]
 

@@ -164,7 +164,7 @@ class Store:
         try:
             for sent in left.sent if left.run == self.run else ():
                 self._remember_send(sent)
-                if left.died:
+                if left.died and not sent.away:
                     self._suspect(sent)
             self._db.execute("UPDATE state SET run = run + 1")
             self._db.execute("COMMIT")

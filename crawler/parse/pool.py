@@ -102,6 +102,11 @@ class ParsePool:
             self._staff.more()
             await self._staff.wait_ready()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether callbacks run in this process."""
+        return self._here is not None
+
     async def submit(self, job: Job, token: object) -> None:
         """Take a page in; waits only for room. Its answer comes from `results`, with `token`.
 

@@ -37,7 +37,9 @@ def test_what_is_under_way_is_read_by_the_next_run(boards):
     board.write(3, place(3), 12.5, False)
     board.clear(1)
     board.clear(99)
-    assert boards().read() == Left(3, (Sent(place(2), 11.5, True), Sent(place(3), 12.5)))
+    board.away(3)
+    board.away(99)
+    assert boards().read() == Left(3, (Sent(place(2), 11.5, True), Sent(place(3), 12.5, away=True)))
 
 
 def test_a_ticket_sent_again_has_one_record(boards):
@@ -46,6 +48,9 @@ def test_a_ticket_sent_again_has_one_record(boards):
     board.write(1, place(1), 10.0, False)
     board.write(1, place(1), 20.0, False)
     assert boards().read() == Left(1, (Sent(place(1), 20.0),))
+    board.away(1)
+    board.write(1, place(1), 30.0, False)
+    assert boards().read() == Left(1, (Sent(place(1), 30.0),)), "it is under way again"
 
 
 def test_a_new_run_begins_with_nothing(boards):

@@ -135,8 +135,11 @@ def test_the_board_of_a_run_that_died_counts_deaths_once_and_no_attempts(opened)
     assert host.sent == 100.25
     assert [entry.row.attempt for entry in host.fresh.entries] == [0, 0], "kills use up no retries"
     assert [entry.row.attempt for entry in host.later.entries] == [1]
+    spared = opened()
+    spared.recover(Left(again.run, (board[0]._replace(away=True),)))
+    assert spared.suspects == {1: Deaths(1, 1)}, "a page that is with a parse process has killed nobody"
     third = opened()
-    third.recover(Left(again.run, (board[0],)))
+    third.recover(Left(spared.run, (board[0],)))
     assert third.suspects == {1: Deaths(2, 2)} == opened().suspects
     (host,) = third.lease(1, 10)
     do(third, ends=[finished(host.fresh.entries[0])])
