@@ -35,7 +35,7 @@ MEASURABLE = 0.012
 """Seconds of CPU below which other threads cannot have been in the way: two turns of the interpreter."""
 
 
-STARVING = 0.05
+STARVING = 0.15
 """Share of a stall for which the thread or the watchdog had no CPU, and from which Python is not told from C."""
 
 
