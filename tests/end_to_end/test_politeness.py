@@ -428,7 +428,8 @@ async def test_the_limit_holds_over_kills_with_redirects_and_retries_under_way(
     ended = await program.crawl("-o", "items.jsonl")
     assert ended.code == 0, ended.err
     assert len((program.home / "items.jsonl").read_text().splitlines()) == 2 * pages
-    assert site.most_under_way == limit
+    assert site.most_under_way <= limit
+    assert delay or site.most_under_way == limit, "with a gap between them two may never meet"
     assert any("moved/moved" in path for path in arrivals.paths)
     if delay:
         assert arrivals.shortest_gap() >= delay - TOLERANCE
