@@ -32,8 +32,8 @@ test: .venv/dev.stamp
 
 # What blames a line for a stall is tested alone: beside other tests the machine itself is often to blame.
 slow: .venv/dev.stamp
-	$(BIN)/python -m pytest -m slow tests/diagnostics
-	$(BIN)/python -m pytest -m slow --ignore tests/diagnostics -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m slow tests/diagnostics tests/end_to_end/test_stalls.py
+	$(BIN)/python -m pytest -m slow --ignore tests/diagnostics --ignore tests/end_to_end/test_stalls.py -n auto --maxprocesses 4 --dist loadfile
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check

@@ -37,6 +37,9 @@ class One(Spider):
 FAULT, TWIN = "time.sleep(0.4)", "await asyncio.sleep(0.4)"
 LINE = SPIDER[: SPIDER.index("{code}")].count("\n") + 1
 
+pytestmark = pytest.mark.slow
+"""Run alone: beside other tests the machine itself is to blame for many a stall."""
+
 
 async def crawl(folder: Path, site: Site, loop: str, code: str) -> tuple[dict[str, Any], str]:
     """Run the command; returns the summary for programs, and standard error."""
