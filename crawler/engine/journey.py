@@ -12,7 +12,6 @@ A worker is free again as soon as the page is handed over; the ticket is closed 
 from __future__ import annotations
 
 import asyncio
-import random
 
 import msgspec
 
@@ -76,7 +75,7 @@ class Journey:
         *,
         spider: Spider,
         config: FetchConfig,
-        longest_wait: float,
+        retries: retry.Retries,
         fetcher: Fetcher,
         scheduler: Scheduler,
         pool: ParsePool,
@@ -93,7 +92,7 @@ class Journey:
     ) -> None:
         self._spider = spider
         self._config = config
-        self._longest_wait = longest_wait
+        self._retries = retries
         self._fetcher = fetcher
         self._scheduler = scheduler
         self._pool = pool
@@ -108,7 +107,6 @@ class Journey:
         self._clock = clock
         self._bus = bus
         self._token = robots.product_token(config.user_agent)
-        self._random = random.Random()
         self._has_hook = type(spider).process_request is not Spider.process_request
         self._nameable = Callbacks(spider)
         self._async_names: dict[str, bool] = {}
@@ -269,14 +267,7 @@ class Journey:
     # 3b. A failure: again later, or given up, which the errback hears of.
 
     async def _decide(self, ticket: Ticket, details: Details, failure: Failure) -> None:
-        verdict = retry.decide(
-            failure,
-            ticket.attempt,
-            self._config.retries if details.retries is None else details.retries,
-            self._random,
-            method=details.method,
-            longest_wait=self._longest_wait,
-        )
+        verdict = self._retries.decide(ticket, details, failure)
         if isinstance(verdict, retry.Again):
             self.settle(ticket, Retry(self._clock.now() + verdict.after, verdict.why))
             return

@@ -31,6 +31,7 @@ from crawler.engine.visits import Visits
 from crawler.errors import SpiderError, UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
+from crawler.fetch.retry import Retries
 from crawler.frontier.base import Committed, Frontier, FrontierStatistics
 from crawler.kinds import ITEM_DROPPED, is_spider_fault
 from crawler.output.pipeline import Pipeline
@@ -108,7 +109,8 @@ class Engine:
             tally=self._tally,
             named=scope.started_at,
         )
-        self._visits = Visits(self._scheduler, fetcher, config.fetch, config.politeness.max_retry_after, clock)
+        self._retries = Retries(config.fetch.retries, config.politeness.max_retry_after)
+        self._visits = Visits(self._scheduler, fetcher, self._retries, clock)
         self._saves = Saves(fetcher.spool_folder, sync=config.frontier.durability == "power")
         self._committer = Committer(
             frontier,
@@ -235,7 +237,7 @@ class Engine:
         self._journey = journey = Journey(
             spider=self._spider,
             config=self._config.fetch,
-            longest_wait=self._config.politeness.max_retry_after,
+            retries=self._retries,
             fetcher=self._fetcher,
             scheduler=self._scheduler,
             pool=pool,

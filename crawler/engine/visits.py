@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 from pathlib import Path
 
 import msgspec
 
 from crawler.clock import Clock
-from crawler.config import FetchConfig
 from crawler.engine.scheduler import Scheduler
 from crawler.errors import FetchError
 from crawler.fetch import retry
@@ -32,16 +30,11 @@ MOST_UNNAMED = -1_000_000_000
 class Visits:
     """Awaited by callbacks (`fetch`), served by workers (`serve`)."""
 
-    def __init__(
-        self, scheduler: Scheduler, fetcher: Fetcher, config: FetchConfig, longest_wait: float, clock: Clock
-    ) -> None:
-        """longest_wait: seconds of Retry-After beyond which a request fails."""
+    def __init__(self, scheduler: Scheduler, fetcher: Fetcher, retries: retry.Retries, clock: Clock) -> None:
         self._scheduler = scheduler
         self._fetcher = fetcher
-        self._config = config
-        self._longest_wait = longest_wait
+        self._retries = retries
         self._clock = clock
-        self._random = random.Random()
         self._ids = itertools.count(MOST_UNNAMED, -1)
         self._awaited: dict[int, asyncio.Future[Result]] = {}
         self.count = 0
@@ -85,14 +78,7 @@ class Visits:
                 ticket, id=next(self._ids), host=found.host, url=found.url, details=encode_details(result.details)
             )
         details = decode_details(ticket.details)
-        verdict = retry.decide(
-            result,
-            ticket.attempt,
-            self._config.retries if details.retries is None else details.retries,
-            self._random,
-            method=details.method,
-            longest_wait=self._longest_wait,
-        )
+        verdict = self._retries.decide(ticket, details, result)
         if isinstance(verdict, retry.GiveUp):
             raise FetchError(ticket.url, verdict.failure.kind, verdict.failure.detail)
         await self._clock.sleep_until(self._clock.now() + verdict.after)

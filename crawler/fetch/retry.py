@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from crawler.fetch.dates import parse_date
 from crawler.kinds import FAILURES
-from crawler.spider.travel import Details, Failure
+from crawler.spider.travel import Details, Failure, Ticket
 
 BASE = 1.0
 """Seconds: the mean wait before the second attempt is half of it, as jitter is drawn from the whole interval."""
@@ -104,3 +104,22 @@ def decide(
         return GiveUp(failure)
     ceiling = min(LONGEST, BASE * 2.0 ** min(attempt, 16))
     return Again(max(asked, rng.uniform(0.0, ceiling)), failure.kind)
+
+
+class Retries:
+    """`decide`, with what one crawl is configured to: as many attempts as the request says, or `retries` more."""
+
+    def __init__(self, retries: int, longest_wait: float) -> None:
+        self._retries = retries
+        self._longest_wait = longest_wait
+        self._random = random.Random()
+
+    def decide(self, ticket: Ticket, details: Details, failure: Failure) -> Again | GiveUp:
+        return decide(
+            failure,
+            ticket.attempt,
+            self._retries if details.retries is None else details.retries,
+            self._random,
+            method=details.method,
+            longest_wait=self._longest_wait,
+        )

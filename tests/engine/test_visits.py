@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from crawler.clock import FakeClock, settle
-from crawler.config import CrawlConfig, FetchConfig, PolitenessConfig
+from crawler.config import CrawlConfig, PolitenessConfig
 from crawler.engine.pressure import Pressure
 from crawler.engine.scheduler import Scheduler
 from crawler.engine.tally import Tally
 from crawler.engine.visits import Visits
 from crawler.errors import FetchError
+from crawler.fetch.retry import Retries
 from crawler.frontier.memory import MemoryFrontier
 from crawler.politeness.robots import read
 from crawler.spider.request import Request
@@ -46,7 +47,7 @@ class Rig:
             tally=self.tally,
             named=lambda _: None,
         )
-        self.visits = Visits(self.scheduler, self, FetchConfig(retries=retries), 60.0, self.clock)  # type: ignore[arg-type]
+        self.visits = Visits(self.scheduler, self, Retries(retries, 60.0), self.clock)  # type: ignore[arg-type]
         self.workers = workers
         self.robots: list[Ticket] = []
 
