@@ -309,16 +309,21 @@ def _load(step: dis.Instruction, names: Names) -> Any:
 
 def _attribute(of: Any, name: str) -> Any:
     """The attribute, if having it runs no code; `_UNKNOWN` otherwise."""
-    if of is _UNKNOWN:
-        return _UNKNOWN
-    try:
-        found = inspect.getattr_static(of, name)
-    except (AttributeError, TypeError):
-        return _UNKNOWN
+    found = _static(of, name)
     if isinstance(found, staticmethod | classmethod):
         return found.__func__
     runs_code = isinstance(found, property | types.GetSetDescriptorType | types.MemberDescriptorType)
     return _UNKNOWN if runs_code or _is_foreign_descriptor(found) else found
+
+
+def _static(of: Any, name: str) -> Any:
+    """What stands under the name, unbound; `_UNKNOWN` if that is not to be had without running code."""
+    if of is _UNKNOWN:
+        return _UNKNOWN
+    try:
+        return inspect.getattr_static(of, name)
+    except (AttributeError, TypeError):
+        return _UNKNOWN
 
 
 def _is_foreign_descriptor(found: Any) -> bool:
@@ -326,12 +331,8 @@ def _is_foreign_descriptor(found: Any) -> bool:
 
 
 def _is_quick_attribute(access: tuple[Any, str], depth: int) -> bool:
-    of, name = access
-    if of is _UNKNOWN:
-        return False
-    try:
-        found = inspect.getattr_static(of, name)
-    except (AttributeError, TypeError):
+    found = _static(*access)
+    if found is _UNKNOWN:
         return False
     if isinstance(found, property):
         return isinstance(found.fget, types.FunctionType) and _ends_quickly(found.fget, depth + 1)

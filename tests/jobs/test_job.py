@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.jobs import definition, made
 
 from crawler.errors import JobError
 from crawler.events import Summary
@@ -17,12 +18,8 @@ from crawler.jobs.job import (
     DEFINITION,
     FORMAT,
     LOCK,
-    Definition,
     End,
-    Identity,
-    Job,
     age,
-    begin,
     load,
     name_of,
     runner,
@@ -34,20 +31,6 @@ SUMMARY = Summary(
     duplicates=0, retries=0, seeds_done=1, spider_errors=0, outcomes={"done": 1}, refused={}, statuses={},
     dropped_items={}, counters={},
 )  # fmt: skip
-
-
-def definition(spider: str = "books", output: str = "", **arguments: str) -> Definition:
-    return Definition(FORMAT, Identity(spider, arguments, output), created=1000.0)
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Jobs:
-    return Jobs(tmp_path / ".crawler")
-
-
-def made(jobs: Jobs, stamp: str, spider: str = "books", **arguments: str) -> Job:
-    """A job of another second."""
-    return begin(jobs.root / spider / stamp, definition(spider, **arguments))
 
 
 def test_a_job_is_found_again_as_it_was_defined(jobs: Jobs) -> None:

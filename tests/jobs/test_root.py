@@ -6,24 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from support.jobs import definition, made
 
 from crawler.errors import JobError, UsageError
-from crawler.jobs.job import DEFINITION, FORMAT, Definition, Identity, Job, begin, size
+from crawler.jobs.job import DEFINITION, size
 from crawler.jobs.root import LATEST, Jobs
-
-
-def definition(spider: str = "books", output: str = "", **arguments: str) -> Definition:
-    return Definition(FORMAT, Identity(spider, arguments, output), created=1000.0)
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Jobs:
-    return Jobs(tmp_path / ".crawler")
-
-
-def made(jobs: Jobs, stamp: str, spider: str = "books", **arguments: str) -> Job:
-    """A job of another second."""
-    return begin(jobs.root / spider / stamp, definition(spider, **arguments))
 
 
 def test_latest_points_to_the_newest_however_many_are_begun_within_a_second(jobs: Jobs) -> None:
