@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,16 +69,37 @@ def build(
     for name in unread(cls, arguments or {}):
         log.warning("the argument '%s' is of no use: the file of %s never mentions it", name, cls.__qualname__)
     bus = bus or Bus()
-    pressure = pressure or Pressure()
     clock = SystemClock()
     scope = Scope(initial_domains(spider), bounds=Bounds(config.scope), dedup=Dedup(config.dedup))
     reference = _reference(cls, arguments or {}, config)
     steps = steps_of(spider)
     encoding = agree(sinks)
     pipeline = Pipeline(steps.later, encoding, config.output.step_timeout) if steps.later else None
-    crossing: Encoding = "msgpack" if pipeline is not None else encoding
-    limits = limits_of(config)
     spool = SpoolFolder(None if folder is None else folder / "spool")
+    setup = _setup(config, scope, spool, "msgpack" if pipeline is not None else encoding)
+    fetcher = Fetcher(
+        config.fetch, contact=config.politeness.contact, allowed_private=scope.named_by_start, clock=clock, bus=bus,
+        statuses=tuple(spider.handle_httpstatus_list), spool=spool, cache=cache,
+    )  # fmt: skip
+    return Engine(
+        spider=spider,
+        config=config,
+        frontier=_frontier(config, sinks, folder),
+        fetcher=fetcher,
+        make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),
+        make_inline=lambda: Inline(spider, config.parse, setup()),
+        pipeline=pipeline,
+        retry_failed=retry_failed,
+        scope=scope,
+        pressure=pressure or Pressure(),
+        clock=clock,
+        bus=bus,
+    )
+
+
+def _setup(config: Config, scope: Scope, spool: SpoolFolder, crossing: Encoding) -> Callable[[], Setup]:
+    """What whoever runs callbacks must know, as it is when it is asked for. crossing: how items reach the loop."""
+    limits = limits_of(config)
 
     def setup() -> Setup:
         spools = spool.path
@@ -91,29 +112,7 @@ def build(
             refresh=config.fetch.meta_refresh,
         )
 
-    return Engine(
-        spider=spider,
-        config=config,
-        frontier=_frontier(config, sinks, folder),
-        fetcher=Fetcher(
-            config.fetch,
-            contact=config.politeness.contact,
-            allowed_private=scope.named_by_start,
-            clock=clock,
-            bus=bus,
-            statuses=tuple(spider.handle_httpstatus_list),
-            spool=spool,
-            cache=cache,
-        ),
-        make_pool=lambda: ParsePool(reference, spider, config.parse, setup(), bus),
-        make_inline=lambda: Inline(spider, config.parse, setup()),
-        pipeline=pipeline,
-        retry_failed=retry_failed,
-        scope=scope,
-        pressure=pressure,
-        clock=clock,
-        bus=bus,
-    )
+    return setup
 
 
 class Windows(NamedTuple):

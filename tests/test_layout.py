@@ -52,7 +52,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "ada_url": ("spider/url.py",),
     "sqlite3": ("frontier/database.py", "frontier/inspection.py", "fetch/cache.py"),
     "subprocess": ("parse/",),
-    "signal": ("engine/lifecycle.py", "diagnostics/", "parse/", "cli/"),
+    "signal": ("engine/signals.py", "diagnostics/", "parse/", "cli/"),
     "click": ("cli/",),
     "rich": ("cli/", "diagnostics/"),
     "aiolimiter": ("engine/scheduler.py",),

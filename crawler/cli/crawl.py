@@ -37,7 +37,8 @@ from crawler.diagnostics.limits import FailOn
 from crawler.diagnostics.live import Live, steadily
 from crawler.diagnostics.metrics import MetricsServer
 from crawler.diagnostics.report import Line, Report, as_json, lines
-from crawler.engine.lifecycle import Engine, signals
+from crawler.engine.lifecycle import Engine
+from crawler.engine.signals import signals
 from crawler.errors import JobError, UsageError
 from crawler.events import Bus, Progress, RobotsRead, Summary
 from crawler.jobs.job import End, Job

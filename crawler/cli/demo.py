@@ -8,7 +8,7 @@ import click
 
 from crawler.cli import loop
 from crawler.demo import shop
-from crawler.engine.lifecycle import signals
+from crawler.engine.signals import signals
 from crawler.errors import UsageError
 
 PORT = 8700

@@ -1,6 +1,6 @@
 """What a signal means outside of a crawl: while the program starts, the end; from then on, an exception.
 
-A crawl has handlers of its own (`engine/lifecycle.signals`), which drain first. A handler there must be: the kernel
+A crawl has handlers of its own (`engine/signals.py`), which drain first. A handler there must be: the kernel
 gives process 1 of a container no default actions, so that `docker stop` would wait for its ten seconds. What was
 ignored when we were started (nohup, `trap '' INT`, a job in a script's background) stays ignored.
 

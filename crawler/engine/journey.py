@@ -18,23 +18,23 @@ import msgspec
 from crawler.clock import Clock
 from crawler.config import FetchConfig
 from crawler.engine.committer import Committer
+from crawler.engine.hooks import Hooks
 from crawler.engine.pressure import Pressure
+from crawler.engine.robots import RobotsFiles
 from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.tally import Tally
 from crawler.engine.visits import Visits
-from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted, RobotsRead
+from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted
 from crawler.fetch import redirects, retry
 from crawler.fetch.fetcher import Fetcher
-from crawler.kinds import Drop, is_spider_fault
+from crawler.kinds import is_spider_fault
 from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import MAX_CALLBACKS, Inline
 from crawler.parse.pool import ParsePool
-from crawler.politeness import robots
-from crawler.spider import blame
 from crawler.spider.base import Spider
-from crawler.spider.callbacks import Callbacks, is_async
-from crawler.spider.request import Request, found_at, found_of, request_of
+from crawler.spider.callbacks import is_async
+from crawler.spider.request import found_at
 from crawler.spider.travel import (
     Answer,
     Details,
@@ -55,9 +55,6 @@ from crawler.spider.travel import (
 )
 from crawler.stages import Place
 
-MAX_ROBOTS_REDIRECTS = 5
-"""RFC 9309 §2.3.1.2."""
-
 
 class Open(msgspec.Struct):
     """A ticket whose callback or errback is running, and the outcome it will have if that goes well."""
@@ -74,6 +71,7 @@ class Journey:
         self,
         *,
         spider: Spider,
+        hooks: Hooks,
         config: FetchConfig,
         retries: retry.Retries,
         fetcher: Fetcher,
@@ -106,9 +104,8 @@ class Journey:
         self._tasks = tasks
         self._clock = clock
         self._bus = bus
-        self._token = robots.product_token(config.user_agent)
-        self._has_hook = type(spider).process_request is not Spider.process_request
-        self._nameable = Callbacks(spider)
+        self._hooks = hooks
+        self._robots = RobotsFiles(fetcher, scheduler, clock, bus, config.user_agent)
         self._async_names: dict[str, bool] = {}
         self._callbacks = 0
         self.stop: str | None = None
@@ -134,12 +131,13 @@ class Journey:
         if refusal is not None:
             await self._refuse(ticket, refusal)
         elif ticket.id < 0:
-            await (self._visits.serve(ticket) if self._visits.expects(ticket) else self._fetch_robots(ticket))
-        elif not self._has_hook:
+            await (self._visits.serve(ticket) if self._visits.expects(ticket) else self._robots.fetch(ticket))
+        elif not self._hooks.asks:
             await self._fetch(ticket)
-        elif (hooked := await self._ask_hook(ticket)) is not None:
+        elif isinstance(hooked := await self._hooks.process(ticket), Ticket):
             await self._fetch(hooked)
         else:
+            self.settle(ticket, hooked)
             self._scheduler.abandoned(ticket)
 
     async def _refuse(self, ticket: Ticket, refusal: Outcome) -> None:
@@ -147,68 +145,11 @@ class Journey:
         if ticket.id < 0 and self._visits.expects(ticket):
             self._visits.refused(ticket, refusal)
         elif ticket.id < 0:
-            await self._read_robots(ticket, Failure(refusal.reason), None)
+            await self._robots.take(ticket, Failure(refusal.reason), None)
         elif isinstance(refusal, Failed):
             await self._give_up(ticket, decode_details(ticket.details), Failure(refusal.kind, refusal.detail))
         else:
             self.settle(ticket, refusal)
-
-    async def _fetch_robots(self, ticket: Ticket) -> None:
-        """robots.txt; where it has moved to it is asked for in that host's turn (RFC 9309 §2.3.1.2).
-
-        The lane of the host that it is for is closed meanwhile.
-        """
-        answer = await self._fetcher.fetch(ticket, lambda: self._scheduler.sent(ticket), robots.WANTED)
-        wait = retry.retry_after(answer.headers, self._clock.now()) if isinstance(answer, Page) else None
-        if isinstance(answer, Failure):
-            self._scheduler.unanswered(ticket, answer.kind)
-        else:
-            self._scheduler.answered(ticket, answer.status, answer.elapsed, min(wait or 0.0, robots.PATIENCE))
-        if isinstance(answer, Redirect):
-            if self._scheduler.robots_moved(ticket, answer.url, MAX_ROBOTS_REDIRECTS):
-                return
-            answer = Failure("redirect-loop")
-        await self._read_robots(ticket, answer, wait)
-
-    async def _read_robots(self, ticket: Ticket, answer: Page | Failure, wait: float | None) -> None:
-        """What an answer, or none, to a request for robots.txt means."""
-        first = self._scheduler.robots_first(ticket)
-        now, before = self._clock.now(), self._scheduler.robots_of(first)
-        elsewhere = ticket.host if ticket.host != first.host else ""
-        if isinstance(answer, Page) and len(answer.body) > robots.QUICK:
-            known = await asyncio.to_thread(robots.read, answer, self._token, now, before, wait, elsewhere)
-        else:
-            known = robots.read(answer, self._token, now, before, wait, elsewhere)
-        self._bus.emit(RobotsRead, first.url, known.verdict, known.why, known.expires)
-        self._scheduler.robots_fetched(first, known)
-
-    async def _ask_hook(self, ticket: Ticket) -> Ticket | None:
-        """`process_request`: the ticket as the spider wants it sent; None if it is settled already."""
-        request = request_of(ticket.url, ticket.details, ticket.priority)
-        try:
-            wanted = await self._spider.process_request(request)
-            if not isinstance(wanted, Request | None):
-                raise TypeError(f"it must return the request or None, not {type(wanted).__name__}")
-            if wanted is not None:
-                self._nameable.check(wanted)
-        except Exception as error:  # noqa: BLE001  user code: whatever it raises fails this request, not the crawl
-            self.settle(ticket, self._hook_failed(ticket, error))
-            return None
-        if wanted is None:
-            self.settle(ticket, Dropped(Drop.HOOK))
-            return None
-        key, found = found_of(wanted, self._scope.dedup)
-        if wanted.url != ticket.url:
-            self.settle(ticket, Moved(found, key, exempt=self._scope.is_same(wanted.url, [ticket.url])))
-            return None
-        return msgspec.structs.replace(ticket, details=found.details)
-
-    def _hook_failed(self, ticket: Ticket, error: Exception) -> Failed:
-        home = blame.home_of(type(self._spider))
-        where = blame.own_line(error, home) or blame.where_defined(self._spider.process_request)
-        detail = f"process_request: {type(error).__name__}: {error}"
-        self._bus.emit(CallbackFailed, ticket.url, "callback-error", detail, where)
-        return Failed("callback-error", f"{detail} at {where}")
 
     # 2. The fetch: a page, a redirect or a failure.
 

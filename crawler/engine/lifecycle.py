@@ -14,12 +14,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from crawler.clock import Clock
 from crawler.config import Config
 from crawler.engine.committer import Committer
+from crawler.engine.hooks import Hooks
 from crawler.engine.journey import Journey
 from crawler.engine.pressure import Pressure
 from crawler.engine.saves import Saves
@@ -27,17 +27,17 @@ from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.seeds import Seeds
 from crawler.engine.tally import Tally
+from crawler.engine.views import Ending, Views
 from crawler.engine.visits import Visits
-from crawler.errors import SpiderError, UsageError
+from crawler.errors import UsageError
 from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.retry import Retries
-from crawler.frontier.base import Committed, Frontier, FrontierStatistics
-from crawler.kinds import ITEM_DROPPED, is_spider_fault
+from crawler.frontier.base import Committed, Frontier
+from crawler.kinds import is_spider_fault
 from crawler.output.pipeline import Pipeline
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.pool import ParsePool
-from crawler.spider import blame
 from crawler.spider.base import Spider, bind_fetch
 from crawler.spider.request import Request
 from crawler.spider.response import Response
@@ -49,9 +49,6 @@ COMMIT_GRACE = 1.5
 
 SLOW_CLOCK = 60.0
 """Seconds by which a clock may have been set back unmentioned: time servers do such things."""
-
-HOOK_GRACE = 5.0
-"""Seconds that `closed()` may take: it also runs when the crawl is cancelled."""
 
 log = logging.getLogger(__name__)
 
@@ -91,49 +88,43 @@ class Engine:
         self._pressure = pressure
         self._clock = clock
         self._bus = bus
-        self._tally = Tally(config.crawl)
         # All mutable state of the end: why intake stopped, and the two moments that somebody waits for.
-        self._reason: str | None = None
-        self._resumable = True
-        self._violations: tuple[str, ...] = ()
+        self._ending = Ending(clock.now())
         self._turning = asyncio.Event()
         self._ended = asyncio.Event()
-        self._started = clock.now()
-        self._pool: ParsePool | None = None
+        self.board = Board()
+        """Which worker is where, for windows."""
+        self._make_parts()
+
+    def _make_parts(self) -> None:
+        """What the engine is made of, apart from the stages that it was given."""
+        config, clock, fetcher = self._config, self._clock, self._fetcher
+        self._tally = Tally(config.crawl)
+        self._hooks = Hooks(self._spider, self._scope, self._tally, self._bus)
         self._scheduler = Scheduler(
-            frontier,
-            config.politeness,
-            workers=config.crawl.concurrency,
-            clock=clock,
-            pressure=pressure,
-            tally=self._tally,
-            named=scope.started_at,
-        )
+            self._frontier, config.politeness, workers=config.crawl.concurrency,
+            clock=clock, pressure=self._pressure, tally=self._tally, named=self._scope.started_at,
+        )  # fmt: skip
         self._retries = Retries(config.fetch.retries, config.politeness.max_retry_after)
         self._visits = Visits(self._scheduler, fetcher, self._retries, clock)
         self._saves = Saves(fetcher.spool_folder, sync=config.frontier.durability == "power")
         self._committer = Committer(
-            frontier,
-            state_of=self._scheduler.state_of,
-            take_robots=self._scheduler.take_robots,
-            take_cookies=fetcher.take_cookies,
-            saves=self._saves,
-            on_committed=self._committed,
-            pressure=pressure,
-            clock=clock,
-            bus=bus,
-        )
-        self._seeds = Seeds(spider, frontier, scope, on_added=self._added)
-        self._journey: Journey | None = None
-        self.board = Board()
-        """Which worker is where, for windows."""
+            self._frontier, state_of=self._scheduler.state_of, take_robots=self._scheduler.take_robots,
+            take_cookies=fetcher.take_cookies, saves=self._saves, on_committed=self._committed,
+            pressure=self._pressure, clock=clock, bus=self._bus,
+        )  # fmt: skip
+        self._seeds = Seeds(self._spider, self._frontier, self._scope, on_added=self._added)
+        self._views = Views(
+            self._spider.name, config.crawl.concurrency, frontier=self._frontier, fetcher=fetcher,
+            scheduler=self._scheduler, committer=self._committer, seeds=self._seeds, tally=self._tally, clock=clock,
+        )  # fmt: skip
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
     async def run(self) -> Summary:
         """Crawl to the end; returns how it ended. Raises CrawlerError for what a person must mend."""
-        self._started = self._clock.now()
-        self._bus.emit(CrawlStarted, self._spider.name, self._started)
+        self._ending.started = self._clock.now()
+        self._bus.emit(CrawlStarted, self._spider.name, self._ending.started)
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._frontier.close)
             await self._frontier.open()
@@ -146,17 +137,17 @@ class Engine:
             kept = await self._frontier.kept()
             self._fetcher.restore(kept)
             await self._saves.resume(kept)
-            async with self._opened_spider():
+            async with self._hooks.opened(lambda: self._ending.reason or "cancelled"):
                 if self._pipeline is not None:
                     await self._pipeline.open(self._spider)
                     closing.push_async_callback(self._pipeline.close)
-                self._pool = self._make_pool()
-                closing.push_async_callback(self._pool.close, 0.0)
+                pool = self._views.pool = self._make_pool()
+                closing.push_async_callback(pool.close, 0.0)
                 try:
-                    await self._work(self._pool)
+                    await self._work(pool)
                 except BaseExceptionGroup as group:
                     raise _first(group) from group
-                await self._pool.close(0.0)
+                await pool.close(0.0)
                 await self._saves.sweep()
             self._check()
         summary = self.summary()
@@ -166,7 +157,7 @@ class Engine:
     def _set_clock(self) -> None:
         """What is stored counts from a time that this machine's clock may have been set back behind."""
         behind = self._clock.not_before(self._frontier.latest)
-        self._started += behind
+        self._ending.started += behind
         if behind > SLOW_CLOCK:
             log.warning("this machine's clock is %.0f s behind what the job has seen: it counts on from there", behind)
 
@@ -182,41 +173,14 @@ class Engine:
 
     def _check(self) -> None:
         """The law of conservation, as far as it costs nothing; `crawler jobs verify` reads everything."""
-        self._violations = tuple(self._frontier.check())
-        for violation in self._violations:
+        self._ending.violations = tuple(self._frontier.check())
+        for violation in self._ending.violations:
             log.error("the counts do not balance: %s; this is a bug in crawler, please report it", violation)
-
-    @contextlib.asynccontextmanager
-    async def _opened_spider(self) -> AsyncIterator[None]:
-        try:
-            await self._spider.opened()
-        except UsageError:
-            raise
-        except Exception as error:
-            raise SpiderError(f"{self._user_error('opened', error)}") from error
-        try:
-            yield
-        finally:
-            try:
-                async with asyncio.timeout(HOOK_GRACE):
-                    await self._spider.closed(self._reason or "cancelled")
-            except Exception as error:  # noqa: BLE001  user code: the crawl's own end must not be lost to it
-                self._note_user_error("closed", error)
-
-    def _user_error(self, what: str, error: Exception) -> str:
-        cls = type(self._spider)
-        where = blame.where_raised(error, blame.home_of(cls))
-        return f"{cls.__qualname__}.{what}() raised {type(error).__name__}: {error} at {where}"
-
-    def _note_user_error(self, what: str, error: Exception) -> None:
-        self._tally.spider_errors += 1
-        trace = blame.own_traceback(error, blame.home_of(type(self._spider)))
-        log.error("%s\n%s", self._user_error(what, error), trace.rstrip())
 
     async def _work(self, pool: ParsePool) -> None:
         deadline = None
         if self._config.crawl.max_time is not None:
-            at = self._started + self._config.crawl.max_time
+            at = self._ending.started + self._config.crawl.max_time
             deadline = self._clock.call_at(at, lambda: self.stop("max_time"))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -234,8 +198,9 @@ class Engine:
 
     def _start(self, pool: ParsePool, tasks: asyncio.TaskGroup) -> None:
         bind_fetch(self._spider, self._visit)
-        self._journey = journey = Journey(
+        journey = self._views.journey = Journey(
             spider=self._spider,
+            hooks=self._hooks,
             config=self._config.fetch,
             retries=self._retries,
             fetcher=self._fetcher,
@@ -276,7 +241,7 @@ class Engine:
         except UsageError:
             raise
         except Exception as error:  # noqa: BLE001  user code: what it had yielded before is still fetched
-            self._note_user_error("start", error)
+            self._hooks.failed("start", error)
             self.stop("start() failed", resumable=True)
         if self._seeds.stopped is not None:
             self.stop(self._seeds.stopped)
@@ -288,9 +253,9 @@ class Engine:
 
         resumable: the same job can go on later; it was not meant to end here.
         """
-        if self._reason is None:
-            self._reason = reason
-            self._resumable = resumable
+        if self._ending.reason is None:
+            self._ending.reason = reason
+            self._ending.resumable = resumable
             self._pressure.hold("stopping")
             self._turning.set()
             self._look_for_end()
@@ -307,17 +272,18 @@ class Engine:
                     await self._committer.drained()
 
     def _look_for_end(self) -> None:
-        if self._reason is not None:
+        if self._ending.reason is not None:
             if self._tally.open == 0 and self._committer.pending == 0:
                 self._ended.set()
         elif self._seeds.finished and self._frontier.statistics().unfinished == 0:
-            self._reason = "finished"
-            self._resumable = False
+            self._ending.reason = "finished"
+            self._ending.resumable = False
             self._ended.set()
             self._turning.set()
 
     def _look_for_limit(self) -> None:
-        reason = self._tally.limit_reached() or (self._journey.stop if self._journey else None)
+        journey = self._views.journey
+        reason = self._tally.limit_reached() or (journey.stop if journey else None)
         if reason is not None:
             self.stop(reason)
 
@@ -355,88 +321,15 @@ class Engine:
 
     def summary(self) -> Summary:
         """What the crawl has come to so far."""
-        known = self._frontier.statistics()
-        return Summary(
-            spider=self._spider.name,
-            reason=self._reason or "cancelled",
-            started=self._started,
-            seconds=self._clock.now() - self._started,
-            pages=self._tally.pages,
-            items=known.items,
-            requests=self._tally.fetched,
-            bytes=self._tally.bytes,
-            left=known.unfinished,
-            duplicates=known.duplicates,
-            seeds_done=self._tally.seeds_done,
-            spider_errors=self._tally.spider_errors,
-            outcomes=_outcomes(known),
-            retries=known.retries,
-            refused={reason: n for reason, n in known.refused.items() if not reason.startswith(ITEM_DROPPED)},
-            statuses={str(status): n for status, n in sorted(self._tally.statuses.items())},
-            dropped_items=self._dropped_items(known),
-            counters=dict(known.counters),
-            earlier_pages=self._tally.earlier_pages,
-            resumable=self._resumable,
-            violations=self._violations,
-        )
-
-    def _dropped_items(self, known: FrontierStatistics) -> dict[str, int]:
-        """Items that were left out, by reason: dropped by a step, or over a limit."""
-        by_steps = {
-            reason.removeprefix(ITEM_DROPPED): n
-            for reason, n in known.refused.items()
-            if reason.startswith(ITEM_DROPPED)
-        }
-        return by_steps | dict(self._tally.dropped_items)
+        return self._views.summary(self._ending)
 
     def situation(self) -> Situation:
         """Where everything is, and what it waits for."""
-        known = self._frontier.statistics()
-        at_hosts = self._scheduler.statistics()
-        waits, connecting, longest = self._scheduler.waits()
-        pool = self._pool.statistics() if self._pool else None
-        return Situation(
-            begun=self._journey is not None,
-            held=tuple(at_hosts.held),
-            slots=self._config.crawl.concurrency,
-            fetching=at_hosts.fetching,
-            resolving=self._fetcher.resolving,
-            connecting=connecting,
-            rate_limited=self._scheduler.rate_limited,
-            parsing=pool.pages if pool else 0,
-            unparsed=pool.outside if pool else 0,
-            parse_processes=pool.processes if pool else 0,
-            callbacks=self._journey.callbacks if self._journey else 0,
-            uncommitted=self._committer.pending,
-            queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
-            start_read=self._seeds.finished,
-            hosts=at_hosts.lanes,
-            waits=waits,
-            longest=longest,
-        )
+        return self._views.situation()
 
     def progress(self) -> Progress:
-        known = self._frontier.statistics()
-        at_hosts = self._scheduler.statistics()
-        return Progress(
-            seconds=self._clock.now() - self._started,
-            pages=self._tally.pages,
-            items=known.items,
-            errors=known.failed,
-            in_flight=at_hosts.fetching,
-            parsing=self._pool.statistics().pages if self._pool else 0,
-            queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
-            hosts=at_hosts.lanes + at_hosts.waiting_hosts,
-            held=tuple(at_hosts.held),
-            earlier_pages=self._tally.earlier_pages,
-        )
-
-
-def _outcomes(known: FrontierStatistics) -> dict[str, int]:
-    """Tickets by outcome and reason, without those that stay in the frontier."""
-    counts = {"done": known.done, "moved": known.moved}
-    counts |= {f"{tag} {reason}": n for (tag, reason), n in sorted(known.reasons.items()) if tag != "retry"}
-    return {name: n for name, n in counts.items() if n}
+        """What a person wants to see while it runs."""
+        return self._views.progress(self._ending.started)
 
 
 def _number_of_crawl() -> str:
@@ -450,35 +343,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What ended the crawl; the others of the group fell with it."""
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def signals(stop: Callable[[str], None], cancel: Callable[[], object]) -> Iterator[list[int]]:
-    """SIGINT, SIGTERM and SIGHUP: the first stops, the second cancels. Yields the list of signals received.
-
-    One that is ignored (nohup, a script's background) stays ignored. What was in force before is so again afterwards.
-    For the command line only: code that is called from Python installs no handler.
-    """
-    received: list[int] = []
-    loop = asyncio.get_running_loop()
-
-    def handle(number: signal.Signals) -> None:
-        received.append(number)
-        if len(received) == 1:
-            stop(f"interrupted by {number.name}")
-        else:
-            cancel()
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in heeded:
-        loop.add_signal_handler(number, handle, number)
-    try:
-        yield received
-    finally:
-        for number in heeded:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before[number])

@@ -119,33 +119,6 @@ async def test_fetches_are_told_to_whoever_listens(crawl: Any) -> None:
     assert told == [("Started", "/1", None), ("Ended", "/1", ""), ("Started", "/2", None), ("Ended", "/2", "tls")]
 
 
-# ---- the hook before a request ---------------------------------------------------------------------------------------
-
-
-class Hooked(Walk):
-    async def process_request(self, request: Request) -> Request | None:
-        path = request.url.removeprefix(HOST)
-        if path == "/drop":
-            return None
-        if path == "/raise":
-            raise ValueError("no key")
-        if path == "/elsewhere":
-            return request.replace(url=f"{HOST}/2")
-        return request.replace(headers={"X-Key": "1"})
-
-
-async def test_the_hook_changes_drops_moves_or_fails_a_request_before_it_is_sent(crawl: Any) -> None:
-    answers = {"/1": page("/drop", "/raise", "/elsewhere"), "/2": page()}
-    run = crawl(Hooked, answers)
-    assert await ends(run) == {
-        "/1": "done", "/drop": "dropped process_request", "/raise": "failed callback-error", "/elsewhere": "moved",
-        "/2": "done",
-    }  # fmt: skip
-    assert run.web.asked.keys() == {"/1", "/2"}
-    (failed,) = [one for one in run.ended if one.outcome == "failed"]
-    assert failed.detail.startswith("process_request: ValueError: no key at ")
-
-
 # ---- callbacks -------------------------------------------------------------------------------------------------------
 
 

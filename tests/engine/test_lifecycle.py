@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,7 @@ from support.site import nothing_left
 
 from crawler import app
 from crawler.clock import SystemClock
-from crawler.engine.lifecycle import signals
-from crawler.errors import CrawlerError, JobError, SpiderError, StopCrawl
+from crawler.errors import CrawlerError, JobError, StopCrawl
 from crawler.events import CrawlEnded, CrawlStarted, FetchEnded
 from crawler.spider.base import Spider
 from crawler.spider.request import Request
@@ -185,39 +182,6 @@ async def test_cancelled_it_says_so_and_may_go_on(crawl: Any) -> None:
     assert (summary.reason, summary.resumable) == ("cancelled", True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_the_first_signal_stops_and_the_second_cancels_and_then_they_are_nobody_s(number: signal.Signals) -> None:
-    heard: list[str] = []
-    twice = asyncio.Event()
-
-    def cancel() -> None:
-        heard.append("cancelled")
-        twice.set()
-
-    before = signal.getsignal(number)
-    with signals(heard.append, cancel) as received:
-        os.kill(os.getpid(), number)
-        while not heard:  # the loop's own pipe brings it, a turn or two later
-            await asyncio.sleep(0)
-        os.kill(os.getpid(), number)
-        await twice.wait()
-    assert heard == [f"interrupted by {number.name}", "cancelled"]
-    assert received == [number, number]
-    assert signal.getsignal(number) is before
-
-
-async def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with signals(lambda _: None, lambda: None) as received:
-            os.kill(os.getpid(), signal.SIGHUP)
-            await asyncio.sleep(0)
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert received == []
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 # ---- going on --------------------------------------------------------------------------------------------------------
 
 
@@ -296,39 +260,6 @@ async def test_errors_of_the_spider_are_remembered_over_runs(crawl: Any, tmp_pat
 # ---- what a spider does around it ------------------------------------------------------------------------------------
 
 
-class Hooked(Walk):
-    log: list[str]
-
-    def __init__(self, log: list[str]) -> None:
-        super().__init__()
-        self.log = log
-
-    async def opened(self) -> None:
-        self.log.append("opened")
-
-    async def closed(self, reason: str) -> None:
-        self.log.append(f"closed: {reason}")
-
-
-async def test_opened_comes_before_the_first_request_and_closed_after_the_last(crawl: Any) -> None:
-    run = crawl(Hooked, log=[])
-    log = run.web.events
-    run.engine._spider.log = log
-    for path, answer in TREE.items():
-        run.web.answers[path] = _noting(log, answer)
-    await run.engine.run()
-    assert log[:3] == ["fetcher opened", "opened", "asked"]
-    assert log[-2:] == ["closed: finished", "fetcher closed"]
-
-
-def _noting(log: list[str], answer: Any) -> Any:
-    async def note(_: Any) -> Any:
-        log.append("asked")
-        return answer
-
-    return note
-
-
 async def test_a_start_that_raises_is_fetched_as_far_as_it_came_and_may_go_on(crawl: Any, caplog: Any) -> None:
     class Breaks(Walk):
         allowed_domains = None
@@ -343,28 +274,6 @@ async def test_a_start_that_raises_is_fetched_as_far_as_it_came_and_may_go_on(cr
     assert "Breaks.start() raised ValueError: the database is down at" in caplog.text
     assert "raise ValueError" in caplog.text
     assert "crawler/engine" not in caplog.text, "the frames are the author's own"
-
-
-async def test_a_failure_in_opened_ends_it_before_anything_is_asked(crawl: Any) -> None:
-    class Refuses(Walk):
-        async def opened(self) -> None:
-            raise OSError("no such database")
-
-    run = crawl(Refuses)
-    async with nothing_left():
-        with pytest.raises(SpiderError, match=r"Refuses.opened\(\) raised OSError: no such database"):
-            await run.engine.run()
-    assert run.web.asked.total() == 0
-    assert run.web.events == ["fetcher opened", "fetcher closed"]
-
-
-async def test_a_failure_in_closed_loses_nothing(crawl: Any) -> None:
-    class Breaks(Walk):
-        async def closed(self, reason: str) -> None:
-            raise ValueError("too late")
-
-    summary = await crawl(Breaks).engine.run()
-    assert (summary.reason, summary.pages, summary.spider_errors) == ("finished", 15, 1)
 
 
 # ---- opening and closing ---------------------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""The spider's own hooks, and who is to blame when they fail: `opened`, `closed`, `process_request`.
+
+A hook that fails costs its request, or the crawl if nothing can begin without it; it never costs what is done already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from crawler.engine.scope import Scope
+from crawler.engine.tally import Tally
+from crawler.errors import SpiderError, UsageError
+from crawler.events import Bus, CallbackFailed
+from crawler.kinds import Drop
+from crawler.spider import blame
+from crawler.spider.base import Spider
+from crawler.spider.callbacks import Callbacks
+from crawler.spider.request import Request, found_of, request_of
+from crawler.spider.travel import Dropped, Failed, Moved, Outcome, Ticket
+
+CLOSE_GRACE = 5.0
+"""Seconds that `closed()` may take: it also runs when the crawl is cancelled."""
+
+log = logging.getLogger(__name__)
+
+
+class Hooks:
+    """`asks`: whether the spider wants to see each request before it is sent."""
+
+    def __init__(self, spider: Spider, scope: Scope, tally: Tally, bus: Bus) -> None:
+        self._spider = spider
+        self._home = blame.home_of(type(spider))
+        self._scope = scope
+        self._tally = tally
+        self._bus = bus
+        self._nameable = Callbacks(spider)
+        self.asks = type(spider).process_request is not Spider.process_request
+
+    @contextlib.asynccontextmanager
+    async def opened(self, reason: Callable[[], str]) -> AsyncIterator[None]:
+        """Between `opened()` and `closed(reason())`. Raises SpiderError if the first one fails."""
+        try:
+            await self._spider.opened()
+        except UsageError:
+            raise
+        except Exception as error:
+            raise SpiderError(self._said("opened", error)) from error
+        try:
+            yield
+        finally:
+            try:
+                async with asyncio.timeout(CLOSE_GRACE):
+                    await self._spider.closed(reason())
+            except Exception as error:  # noqa: BLE001  user code: the crawl's own end must not be lost to it
+                self.failed("closed", error)
+
+    def failed(self, what: str, error: Exception) -> None:
+        """A hook has failed and the crawl goes on: count it, and say where."""
+        self._tally.spider_errors += 1
+        log.error("%s\n%s", self._said(what, error), blame.own_traceback(error, self._home).rstrip())
+
+    def _said(self, what: str, error: Exception) -> str:
+        where = blame.where_raised(error, self._home)
+        return f"{type(self._spider).__qualname__}.{what}() raised {type(error).__name__}: {error} at {where}"
+
+    async def process(self, ticket: Ticket) -> Ticket | Outcome:
+        """`process_request`: the ticket as the spider wants it sent; an outcome if it is not to be sent at all."""
+        request = request_of(ticket.url, ticket.details, ticket.priority)
+        try:
+            wanted = await self._spider.process_request(request)
+            if not isinstance(wanted, Request | None):
+                raise TypeError(f"it must return the request or None, not {type(wanted).__name__}")
+            if wanted is not None:
+                self._nameable.check(wanted)
+        except Exception as error:  # noqa: BLE001  user code: whatever it raises fails this request, not the crawl
+            return self._process_failed(ticket, error)
+        if wanted is None:
+            return Dropped(Drop.HOOK)
+        key, found = found_of(wanted, self._scope.dedup)
+        if wanted.url != ticket.url:
+            return Moved(found, key, exempt=self._scope.is_same(wanted.url, [ticket.url]))
+        return msgspec.structs.replace(ticket, details=found.details)
+
+    def _process_failed(self, ticket: Ticket, error: Exception) -> Failed:
+        where = blame.own_line(error, self._home) or blame.where_defined(self._spider.process_request)
+        detail = f"process_request: {type(error).__name__}: {error}"
+        self._bus.emit(CallbackFailed, ticket.url, "callback-error", detail, where)
+        return Failed("callback-error", f"{detail} at {where}")

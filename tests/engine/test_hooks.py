@@ -1,0 +1,110 @@
+"""The spider's own hooks: called in their order, and blamed by file and line when they fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.scripted import HOST, Crawl, page
+from support.site import nothing_left
+
+from crawler.errors import SpiderError
+from crawler.spider.base import Spider
+from crawler.spider.request import Request
+
+
+class Walk(Spider):
+    name = "walk"
+    start_urls = (f"{HOST}/1",)
+
+    def parse(self, response: Any) -> Any:
+        yield {"url": response.url}
+        yield from response.follow_all(css="a")
+
+
+@pytest.fixture
+def crawl(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def made(spider: type[Spider] = Walk, answers: Any = None, **options: Any) -> Crawl:
+        return Crawl(spider, answers or {"/1": page("/2"), "/2": page()}, monkeypatch, **options)
+
+    return made
+
+
+class Asked(Walk):
+    async def process_request(self, request: Request) -> Request | None:
+        path = request.url.removeprefix(HOST)
+        if path == "/drop":
+            return None
+        if path == "/raise":
+            raise ValueError("no key")
+        if path == "/elsewhere":
+            return request.replace(url=f"{HOST}/2")
+        return request.replace(headers={"X-Key": "1"})
+
+
+async def test_the_hook_changes_drops_moves_or_fails_a_request_before_it_is_sent(crawl: Any) -> None:
+    answers = {"/1": page("/drop", "/raise", "/elsewhere"), "/2": page()}
+    run = crawl(Asked, answers)
+    await run.engine.run()
+    assert run.ends == {
+        "/1": "done", "/drop": "dropped process_request", "/raise": "failed callback-error", "/elsewhere": "moved",
+        "/2": "done",
+    }  # fmt: skip
+    assert run.web.asked.keys() == {"/1", "/2"}
+    (failed,) = [one for one in run.ended if one.outcome == "failed"]
+    assert failed.detail.startswith("process_request: ValueError: no key at ")
+
+
+class Hooked(Walk):
+    log: list[str]
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__()
+        self.log = log
+
+    async def opened(self) -> None:
+        self.log.append("opened")
+
+    async def closed(self, reason: str) -> None:
+        self.log.append(f"closed: {reason}")
+
+
+async def test_opened_comes_before_the_first_request_and_closed_after_the_last(crawl: Any) -> None:
+    run = crawl(Hooked, log=[])
+    log = run.web.events
+    run.engine._spider.log = log
+    for path, answer in list(run.web.answers.items()):
+        run.web.answers[path] = _noting(log, answer)
+    await run.engine.run()
+    assert log[:3] == ["fetcher opened", "opened", "asked"]
+    assert log[-2:] == ["closed: finished", "fetcher closed"]
+
+
+def _noting(log: list[str], answer: Any) -> Any:
+    async def note(_: Any) -> Any:
+        log.append("asked")
+        return answer
+
+    return note
+
+
+async def test_a_failure_in_opened_ends_it_before_anything_is_asked(crawl: Any) -> None:
+    class Refuses(Walk):
+        async def opened(self) -> None:
+            raise OSError("no such database")
+
+    run = crawl(Refuses)
+    async with nothing_left():
+        with pytest.raises(SpiderError, match=r"Refuses.opened\(\) raised OSError: no such database"):
+            await run.engine.run()
+    assert run.web.asked.total() == 0
+    assert run.web.events == ["fetcher opened", "fetcher closed"]
+
+
+async def test_a_failure_in_closed_loses_nothing(crawl: Any) -> None:
+    class Breaks(Walk):
+        async def closed(self, reason: str) -> None:
+            raise ValueError("too late")
+
+    summary = await crawl(Breaks).engine.run()
+    assert (summary.reason, summary.pages, summary.spider_errors) == ("finished", 2, 1)
