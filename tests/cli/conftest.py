@@ -21,6 +21,28 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-P", "-m", "crawler"]
 
 
+# Ctrl-C typed there reaches the process.
+OWNS_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+
+LISTS = """
+from crawler import Spider
+
+class One(Spider):
+    name = "one"
+    start_urls = ["{url}/"]
+    settings = {{"politeness.delay": 0, "parse.processes": 1}}
+
+    def parse(self, response):
+        yield {{"url": response.url}}
+        yield from response.follow_all(css="a")
+"""
+
+
+def prepared(first: str) -> list[str]:
+    """The command as a process that does this first. Not between fork and exec: beside threads that may never end."""
+    return [*COMMAND[:2], "-c", f"{first}\nimport os, sys; os.execv(sys.executable, {COMMAND!r} + sys.argv[1:])"]
+
+
 class Ended(NamedTuple):
     code: int
     out: str
@@ -50,6 +72,12 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.delenv("CRAWLER_SPIDERS", raising=False)
     return home
+
+
+@pytest.fixture
+def one(project, site):
+    """A spider named so: the site's pages by their links, an item each."""
+    (project / "spiders" / "one.py").write_text(LISTS.format(url=site.url))
 
 
 @pytest.fixture
@@ -86,7 +114,10 @@ class Running:
 
 @pytest.fixture
 async def start(project, tmp_path):
-    """Start a command as a process of its own, in the project; whatever is left of it is killed at the end."""
+    """Start a command as a process of its own, in the project; whatever is left of it is killed at the end.
+
+    first: what that process does before the command, as Python code. terminal: it owns the one that is its input.
+    """
     started = []
     (tmp_path / "temporary").mkdir()
 
@@ -98,10 +129,10 @@ async def start(project, tmp_path):
         }
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
         environment = os.environ | extra | options.pop("env", {})
-        if options.pop("terminal", False):  # Ctrl-C typed there reaches it
-            options["preexec_fn"] = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        first = options.pop("first", OWNS_TERMINAL if options.pop("terminal", False) else "")
+        command = prepared(first) if first else COMMAND
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, env=environment, cwd=options.pop("cwd", project), start_new_session=True, **options
+            *command, *arguments, env=environment, cwd=options.pop("cwd", project), start_new_session=True, **options
         )
         started.append(process)
         return Running(process)

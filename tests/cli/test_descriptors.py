@@ -10,19 +10,6 @@ from crawler.cli.descriptors import fitted, needed
 from crawler.config import Config, CrawlConfig, ParseConfig
 from crawler.errors import UsageError
 
-SPIDER = """
-from crawler import Spider
-
-class One(Spider):
-    name = "one"
-    start_urls = ["{url}/"]
-    settings = {{"politeness.delay": 0, "parse.processes": 1}}
-
-    def parse(self, response):
-        yield {{"url": response.url}}
-        yield from response.follow_all(css="a")
-"""
-
 
 @pytest.mark.parametrize(
     ("limit", "slots", "processes", "fits"),
@@ -92,14 +79,13 @@ def test_where_nothing_fits_one_sentence_says_what_to_raise(limits):
 
 
 def low(limit):
-    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    return f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))"
 
 
 @pytest.mark.parametrize("limit", [8, 16])
 @pytest.mark.parametrize("typed", [["crawl", "one"], ["fetch", "{url}/"]])
-async def test_a_limit_that_is_too_low_begins_nothing(start, project, site, limit, typed):
-    (project / "spiders" / "one.py").write_text(SPIDER.format(url=site.url))
-    ended = await (await start(*[word.format(url=site.url) for word in typed], preexec_fn=low(limit))).ended()
+async def test_a_limit_that_is_too_low_begins_nothing(start, project, one, site, limit, typed):
+    ended = await (await start(*[word.format(url=site.url) for word in typed], first=low(limit))).ended()
     assert ended.code == 2
     assert ended.err.startswith(f"error: this process may open {limit} files, and ")
     assert ended.err.count("\n") == 1
@@ -107,11 +93,10 @@ async def test_a_limit_that_is_too_low_begins_nothing(start, project, site, limi
     assert not (project / ".crawler").exists()
 
 
-async def test_a_crawl_that_was_fitted_loses_no_page(start, project, site):
-    (project / "spiders" / "one.py").write_text(SPIDER.format(url=site.url))
+async def test_a_crawl_that_was_fitted_loses_no_page(start, one, site):
     site.pages["/"] = "".join(f'<a href="/{n}">{n}</a>' for n in range(40))
     site.pages |= {f"/{n}": "page" for n in range(40)}
-    ended = await (await start("crawl", "one", "-s", "politeness.per_host=50", "-o", "-", preexec_fn=low(64))).ended()
+    ended = await (await start("crawl", "one", "-s", "politeness.per_host=50", "-o", "-", first=low(64))).ended()
     assert ended.code == 0, ended.err
     assert "crawl.concurrency is 5, not 64" in ended.err
     assert ended.out.count("\n") == 41

@@ -14,24 +14,11 @@ from crawler.cli.interrupt import Terminated
 
 ROOT = Path(__file__).parents[2]
 CODES = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
-SPIDER = """
-from crawler import Spider
-
-class One(Spider):
-    name = "one"
-    start_urls = ["{url}/"]
-    settings = {{"politeness.delay": 0, "parse.processes": 1}}
-
-    def parse(self, response):
-        yield {{"url": response.url}}
-        yield from response.follow_all(css="a")
-"""
 
 
 @pytest.fixture
-def slow(site, project):
-    """A spider whose only page answers when it is told to."""
-    (project / "spiders" / "one.py").write_text(SPIDER.format(url=site.url))
+def slow(site, one):
+    """The spider's second page answers when it is told to."""
     slow = asyncio.Event(), asyncio.Event()
     site.pages["/"] = links("/slow")
 
@@ -85,7 +72,7 @@ async def test_the_shell_s_prompt_and_what_is_typed_there_end_too(start, slow, s
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_what_was_ignored_when_it_was_started_stays_ignored(start, slow, site, number):
     """nohup, `trap '' INT`, a script's background"""
-    running = await start("crawl", "one", "-o", "-", preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+    running = await start("crawl", "one", "-o", "-", first=f"import signal; signal.signal({number}, signal.SIG_IGN)")
     await asyncio.wait_for(slow[0].wait(), 60)
     running.process.send_signal(number)
     running.process.send_signal(number)
