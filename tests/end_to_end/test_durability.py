@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.program import SPIDER, Program, Tree, counted, rows
+from support.program import SPIDER, SPIDER_HEAD, Program, Tree, counted, rows
 from support.site import Site
 
 pytestmark = pytest.mark.slow
@@ -337,24 +337,13 @@ def assert_a_sentence(said: str, names: str) -> None:
 
 # ---- pages that kill ---------------------------------------------------------------------------------------------
 
-POISON = """
-import os, signal
-from crawler import Request, Spider
-
-class Tree(Spider):
-    name = "tree"
-    root: str
-    allowed_domains = None
-    settings = {"politeness.delay": 0, "politeness.robots": False, "politeness.per_host": 8, "fetch.retries": 3}
-
-    async def start(self):
-        yield Request(f"{self.root}/1")
-
+POISON = f"""{SPIDER_HEAD}
     async def parse(self, response):
+        import os, signal
         if response.url.endswith("/5"):
             os.kill(os.getpid(), signal.SIGKILL)
         for n in range(2):
-            yield {"page": response.url.removeprefix(self.root), "n": n, "text": 'é,"\\n' * 3}
+            yield {{"page": response.url.removeprefix(self.root), "n": n, "text": 'é,"\\n' * 3}}
         for request in response.follow_all(css="a"):
             yield request
 """

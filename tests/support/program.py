@@ -22,7 +22,7 @@ from support.site import Site
 ROOT = Path(__file__).resolve().parents[2]
 DYING = Path(__file__).with_name("dying.py")
 
-SPIDER = """
+SPIDER_HEAD = """
 from crawler import Request, Spider
 
 class Tree(Spider):
@@ -33,10 +33,13 @@ class Tree(Spider):
 
     async def start(self):
         yield Request(f"{self.root}/1")
+"""
+"""A spider of the tree that lacks its `parse`."""
 
+SPIDER = f"""{SPIDER_HEAD}
     def parse(self, response):
         for n in range(2):
-            yield {"page": response.url.removeprefix(self.root), "n": n, "text": "é,\\"\\n" * 3}
+            yield {{"page": response.url.removeprefix(self.root), "n": n, "text": "é,\\"\\n" * 3}}
         yield from response.follow_all(css="a")
 """
 
