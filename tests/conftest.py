@@ -1,10 +1,11 @@
-"""What holds for every test: Ctrl-C means something."""
+"""What holds for every test: a signal means something."""
 
 import signal
 
 
 def pytest_configure() -> None:
-    """A shell without job control starts its background commands with SIGINT ignored, and children inherit that: the
-    tests that send it would wait for ever."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """nohup, and a shell without job control, start a command with signals ignored, and its children inherit that: the
+    tests that send them would wait for ever."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
