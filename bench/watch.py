@@ -35,7 +35,8 @@ PAIRS, PAGES = 16, 1000
 SETTINGS = {"politeness.delay": 0, "politeness.robots": False, "politeness.per_host": 32, "parse.processes": 0}
 IDLE = Situation(
     begun=True, held=(), slots=64, fetching=0, resolving=0, connecting=0, rate_limited=False, parsing=0, unparsed=0,
-    parse_processes=1, callbacks=0, uncommitted=0, queued=0, start_read=True, hosts=0, waits={}, longest=(),
+    parse_processes=1, parse_ready=True, callbacks=0, uncommitted=0, queued=0, start_read=True, hosts=0,
+    waits={}, longest=(),
 )  # fmt: skip
 
 

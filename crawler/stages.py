@@ -68,6 +68,8 @@ class Situation(msgspec.Struct, frozen=True):
     """Pages in the parse pool, and those that found no room in it."""
     unparsed: int
     parse_processes: int
+    parse_ready: bool
+    """One of them has come up by now, or callbacks run in the main process."""
     callbacks: int
     """Async callbacks and steps that run."""
     uncommitted: int

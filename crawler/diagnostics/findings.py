@@ -27,6 +27,9 @@ SHARE = 0.25
 """Of the time: what explains less is not what made the crawl slow."""
 BRIEF = 0.3
 """Seconds: a crawl that lost less time than this to something has no problem with it."""
+ENOUGH = 1.0
+"""Seconds, four looks: what is known by looking, or by a share of the time, must have gone on for so long. A crawl of a
+second is all beginning and end: a quarter of it is one look."""
 BLOCKED = 0.02
 """Of the time that the loop stood still: from here on everything else is measurably late."""
 STARVED = 0.25
@@ -114,7 +117,7 @@ def _machine(summary: Summary, record: Record) -> Iterator[Finding]:
         what = f"the process was stopped for {stopped:.1f} s"
         yield Finding("process-stopped", "note", what, (), "", min(1.0, stopped / summary.seconds))
     lost = max(loop.starved, loop.machine - stopped)
-    if lost >= max(BRIEF, STARVED * summary.seconds):
+    if lost >= max(ENOUGH, STARVED * summary.seconds):
         yield Finding(
             "machine-starved", "problem", f"the machine had no CPU for the crawl for {lost:.1f} s",
             ("other times of this run are longer than they would be",),
@@ -137,7 +140,7 @@ def _loop(summary: Summary, record: Record) -> Iterator[Finding]:
     blocked = sum(one.seconds for one in ours)
     total = sum(record.causes.values())
     lagged = record.causes.get(Cause.LOOP.name, 0.0) - blocked - loop.machine
-    if lagged >= max(BRIEF, SHARE * total) and loop.starved < lagged / 2:
+    if lagged >= max(ENOUGH, SHARE * total) and loop.starved < lagged / 2:
         yield Finding(
             "loop-busy", "problem",
             f"the event loop could not keep up, in many small delays: {lagged / total:.0%} of the time",
@@ -174,7 +177,7 @@ def _waits(summary: Summary, record: Record) -> Iterator[Finding]:
     total = sum(record.causes.values())
     for cause, (name, what) in WAITS.items():
         seconds = record.causes.get(cause.name, 0.0)
-        if seconds >= max(BRIEF, SHARE * total):
+        if seconds >= max(ENOUGH, SHARE * total):
             share = seconds / total
             yield Finding(name, "problem", f"{what}: {share:.0%} of the time", (), ADVICE[cause], share)
 
@@ -183,7 +186,7 @@ def _host(summary: Summary, record: Record) -> Iterator[Finding]:
     """One host that everything waited for is a problem if it was slow or in trouble; its politeness alone is none."""
     host, total = record.host, sum(record.causes.values())
     waited = record.causes.get(Cause.HOST.name, 0.0) + record.causes.get(Cause.POLITENESS.name, 0.0)
-    if host is None or waited < max(BRIEF, SHARE * total) or host.seconds < waited / 2:
+    if host is None or waited < max(ENOUGH, SHARE * total) or host.seconds < waited / 2:
         return
     share = host.seconds / total
     wait = max(host.waits, key=lambda name: host.waits[name])

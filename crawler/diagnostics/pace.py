@@ -61,7 +61,7 @@ def cause_of(now: Situation) -> Cause:
     if now.held:
         return Cause.HELD
     if now.unparsed:
-        return Cause.PARSING
+        return _at_parsing(now)
     if now.rate_limited and now.waits.get(Wait.WORKER):
         return Cause.RATE
     at_servers = _at_servers(now)
@@ -84,10 +84,15 @@ def _at_servers(now: Situation) -> Cause | None:
     return None
 
 
+def _at_parsing(now: Situation) -> Cause:
+    """A pool whose first process is still loading the spider says nothing about the callbacks."""
+    return Cause.PARSING if now.parse_ready else Cause.BEGINNING
+
+
 def _rest(now: Situation) -> Cause:
     """No host has anything to ask for."""
     if now.parsing:
-        return Cause.PARSING
+        return _at_parsing(now)
     if now.callbacks:
         return Cause.CALLBACKS
     if now.uncommitted:

@@ -43,13 +43,15 @@ log = logging.getLogger("crawler.parse")
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """A look at the pool. `pages` and `bytes`: taken in and not yet handed out again; `outside`: waiting for room."""
+    """A look at the pool. `pages` and `bytes`: taken in and not yet handed out again; `outside`: waiting for room.
+    `was_ready`: it has been able to run callbacks, as it is from its first process on."""
 
     pages: int
     bytes: int
     waiting: int
     running: int
     processes: int
+    was_ready: bool
     kills: int
     deaths: int
     recycled: int
@@ -193,6 +195,7 @@ class ParsePool:
             waiting=self._pages.waiting,
             running=sum(len(worker.assigned) for worker in staff.workers),
             processes=len(staff.workers),
+            was_ready=self._here is not None or staff.was_ready,
             kills=staff.kills,
             deaths=staff.deaths,
             recycled=staff.recycled,

@@ -68,7 +68,8 @@ class Staff:
         self._restarts = policy.Restarts()
         self._restart: asyncio.TimerHandle | None = None
         self._failed_starts = 0
-        self._was_ready = False
+        self.was_ready = False
+        """A process has come up by now."""
         self._closing = False
         self._change: asyncio.Future[None] | None = None
         self.broken: CrawlerError | None = None
@@ -131,7 +132,7 @@ class Staff:
         """Give up at the first failure if none has ever come up; later, if they fail in a row and nobody is left."""
         self._failed_starts += 1
         alone = not self.is_ready
-        if alone and (not self._was_ready or self._failed_starts >= MAX_FAILED_STARTS):
+        if alone and (not self.was_ready or self._failed_starts >= MAX_FAILED_STARTS):
             self.broken = error
             self._hooks.on_broken()
         elif not self._closing:
@@ -162,7 +163,7 @@ class Staff:
 
     def _has_come_up(self, worker: Worker, memory: int) -> None:
         worker.drop_timer()
-        worker.is_ready = self._was_ready = True
+        worker.is_ready = self.was_ready = True
         worker.first_memory = memory
         self._failed_starts = 0
         tired = next((one for one in self.workers if one.is_tired and not one.is_leaving), None)

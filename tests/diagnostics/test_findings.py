@@ -85,6 +85,16 @@ def test_the_main_problem_is_first_and_a_healthy_crawl_has_none(kept: Record, id
     assert [one.id for one in findings(SUMMARY, kept) if one.severity == "problem"] == ids
 
 
+@pytest.mark.parametrize("cause", [Cause.PARSING, Cause.START, Cause.NAMES, Cause.LOOP, Cause.HOST, Cause.COMMIT])
+def test_a_crawl_of_a_second_is_all_beginning_and_end(cause: Cause) -> None:
+    """Three looks of four say nothing; the same share of a crawl that lasts does."""
+    short = msgspec.structs.replace(SUMMARY, seconds=1.2)
+    one = host(0.75, Wait.BACKOFF, 4.0)
+    assert findings(short, record(causes={cause: 0.75, Cause.NOTHING: 0.25}, host=one, starved=0.75)) == []
+    lasting = record(causes={cause: 15.0, Cause.NOTHING: 5.0}, host=host(15.0, Wait.BACKOFF, 4.0))
+    assert len(findings(SUMMARY, lasting)) == 1
+
+
 @pytest.mark.parametrize(
     ("kept", "id_"),
     [

@@ -12,7 +12,8 @@ from crawler.stages import HostWait, Situation, Wait
 
 IDLE = Situation(
     begun=True, held=(), slots=8, fetching=0, resolving=0, connecting=0, rate_limited=False, parsing=0, unparsed=0,
-    parse_processes=2, callbacks=0, uncommitted=0, queued=0, start_read=True, hosts=0, waits={}, longest=(),
+    parse_processes=2, parse_ready=True, callbacks=0, uncommitted=0, queued=0, start_read=True, hosts=0,
+    waits={}, longest=(),
 )  # fmt: skip
 
 
@@ -38,6 +39,8 @@ def host(name: str = "a.example", wait: Wait = Wait.DELAY, **changes: Any) -> Ho
         (at(held=("memory",)), Cause.HELD),
         (at(unparsed=1, fetching=8, waits={Wait.DELAY: 3}), Cause.PARSING),
         (at(parsing=3), Cause.PARSING),
+        (at(parsing=3, parse_ready=False), Cause.BEGINNING),
+        (at(unparsed=1, parsing=3, parse_ready=False), Cause.BEGINNING),
         (at(callbacks=1), Cause.CALLBACKS),
         (at(uncommitted=1), Cause.COMMIT),
         (at(rate_limited=True, waits={Wait.WORKER: 2}), Cause.RATE),

@@ -115,7 +115,7 @@ async def test_slots_that_are_too_few_are_named(site: Site, other_site: Site) ->
 @pytest.mark.slow
 async def test_a_slow_name_server_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def resolve(self: Resolver, host: str, port: int = 0, family: Any = 0) -> Any:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 0, "flags": 0}]
 
     monkeypatch.setattr(Resolver, "resolve", resolve)
@@ -139,4 +139,4 @@ async def test_a_start_that_takes_its_time_is_named(site: Site) -> None:
                 await asyncio.sleep(0.4)
                 yield Request(url)
 
-    assert main(await diagnosed(Late, pages(site, 3))) == ["start-slow"]
+    assert main(await diagnosed(Late, pages(site, 6))) == ["start-slow"]
