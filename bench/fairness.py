@@ -133,7 +133,7 @@ class Web:
             quiet += 1
             while not self.scheduler.queue.empty():
                 quiet = 0
-                ticket, refusal = self.scheduler.queue.get_nowait()
+                ticket, refusal, _ = self.scheduler.queue.get_nowait()
                 if refusal is None:
                     self._send(ticket)
                 else:

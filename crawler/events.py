@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from crawler.timeline import Timeline
+
 
 class Event(msgspec.Struct, frozen=True):
     """The root of all facts. Times are seconds of the crawl's clock."""
@@ -107,6 +109,12 @@ class TicketEnded(Event, frozen=True):
     attempts: int
     referrer: str
     at: float
+
+
+class RequestsTimed(Event, frozen=True):
+    """Requests have come to their end: where the time of each went. Robots.txt and `self.fetch` have no commit."""
+
+    timelines: tuple[Timeline, ...]
 
 
 class CallbackFailed(Event, frozen=True):

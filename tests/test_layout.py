@@ -23,6 +23,7 @@ STOREYS: dict[str, int] = {
     "events": 0,
     "redact": 0,
     "stages": 0,
+    "timeline": 0,
     "config": 1,
     "schema": 1,
     "tomlfile": 1,

@@ -1,41 +1,75 @@
-"""The board says what a task works on, by the task's name."""
+"""The board says what a task works on, by the task's name, and how far its fetch has come."""
 
 from __future__ import annotations
 
-from crawler.stages import Board
+import pytest
+
+from crawler.stages import Board, here
+from crawler.timeline import Timeline
+
+A = "https://a.example/"
 
 
 def test_a_worker_is_where_it_last_wrote_itself_to_be() -> None:
     board = Board()
-    here, other = board.place("worker 07"), board.place("worker 08")
-    here.at("fetch", "https://a.example/")
-    assert board.of("worker 07") == ("fetch", "https://a.example/")
+    one, other = board.place("worker 07"), board.place("worker 08")
+    one.at("fetch", Timeline(A))
+    assert board.of("worker 07") == ("fetch", A)
     assert board.of("worker 08") == ("idle", "")
-    other.at("robots.txt", "https://b.example/robots.txt")
-    here.left()
+    other.at("robots.txt", Timeline("https://b.example/robots.txt"))
+    one.left()
     assert board.of("worker 07") == ("idle", "")
     assert board.of("worker 08") == ("robots.txt", "https://b.example/robots.txt")
 
 
+@pytest.mark.parametrize(
+    ("stamps", "stage"),
+    [
+        ({}, "fetch"),
+        ({"resolving": 1.0}, "fetch: dns"),
+        ({"resolving": 1.0, "resolved": 2.0}, "fetch: connect"),
+        ({"resolving": 1.0, "resolved": 2.0, "connected": 3.0}, "fetch: send"),
+        ({"sent": 4.0}, "fetch: first byte"),
+        ({"sent": 4.0, "answered": 5.0}, "fetch: body"),
+        ({"sent": 4.0, "answered": 5.0, "received": 6.0}, "fetch"),
+    ],
+)
+def test_a_fetch_says_which_part_of_it_is_under_way(stamps: dict[str, float], stage: str) -> None:
+    board = Board()
+    place = board.place("worker 07")
+    place.at("fetch", timeline := Timeline(A))
+    for name, at in stamps.items():
+        setattr(timeline, name, at)
+    assert board.of("worker 07") == (stage, A)
+
+
 def test_the_board_lists_who_is_busy_and_for_how_long() -> None:
     board = Board()
-    here = board.place("worker 07")
+    place = board.place("worker 07")
     board.place("worker 08")
-    here.at("fetch", "https://a.example/")
+    place.at("fetch", Timeline(A))
     (stay,) = board.busy()
-    assert (stay.worker, stay.stage, stay.url) == ("worker 07", "fetch", "https://a.example/")
+    assert (stay.worker, stay.stage, stay.url) == ("worker 07", "fetch", A)
     assert stay.seconds >= 0
-    here.left()
+    place.left()
     assert list(board.busy()) == []
 
 
-def test_a_callbacks_task_carries_its_place_in_its_name() -> None:
-    assert Board().of("callback parse_price https://a.example/x?y=1") == (
-        "callback parse_price",
-        "https://a.example/x?y=1",
-    )
+def test_a_callback_is_busy_until_it_leaves() -> None:
+    board = Board()
+    board.enter("callback parse https://a.example/", "callback parse", Timeline(A, received=1.0))
+    assert board.of("callback parse https://a.example/") == ("callback parse", A)
+    assert [stay.stage for stay in board.busy()] == ["callback parse"]
+    board.leave("callback parse https://a.example/")
+    assert list(board.busy()) == []
+    board.leave("callback parse https://a.example/")  # another of the same name has left already
 
 
 def test_other_tasks_work_on_no_request() -> None:
     assert Board().of("committer") == ("", "")
     assert Board().of("") == ("", "")
+
+
+def test_a_task_on_no_board_writes_where_nobody_reads() -> None:
+    assert list(Board().busy()) == []
+    assert here.get().timeline.url == ""

@@ -12,6 +12,7 @@ A worker is free again as soon as the page is handed over; the ticket is closed 
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import msgspec
 
@@ -25,7 +26,7 @@ from crawler.engine.scheduler import Scheduler
 from crawler.engine.scope import Scope
 from crawler.engine.tally import Tally
 from crawler.engine.visits import Visits
-from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted
+from crawler.events import Bus, CallbackFailed, FetchEnded, FetchStarted, RequestsTimed
 from crawler.fetch import redirects, retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import is_spider_fault
@@ -53,7 +54,8 @@ from crawler.spider.travel import (
     Ticket,
     decode_details,
 )
-from crawler.stages import Place
+from crawler.stages import Board, Place, here
+from crawler.timeline import Timeline
 
 
 class Open(msgspec.Struct):
@@ -85,6 +87,7 @@ class Journey:
         tally: Tally,
         pressure: Pressure,
         tasks: asyncio.TaskGroup,
+        board: Board,
         clock: Clock,
         bus: Bus,
     ) -> None:
@@ -102,24 +105,33 @@ class Journey:
         self._tally = tally
         self._pressure = pressure
         self._tasks = tasks
+        self._board = board
         self._clock = clock
         self._bus = bus
         self._hooks = hooks
         self._robots = RobotsFiles(fetcher, scheduler, clock, bus, config.user_agent)
         self._async_names: dict[str, bool] = {}
         self._callbacks = 0
+        self._timelines: dict[int, Timeline] = {}
+        """Of tickets that have no outcome yet."""
         self.stop: str | None = None
         """Why the spider asked to stop, if it did."""
 
     # 1. A worker takes a ticket. There are as many as there are slots; see `slots.py`.
 
-    async def worker(self, here: Place) -> None:
+    async def worker(self, place: Place) -> None:
+        here.set(place)
         while True:
-            ticket, refusal = await self._scheduler.queue.get()
-            here.at(self._stage_of(ticket), ticket.url)
+            ticket, refusal, timeline = await self._scheduler.queue.get()
+            place.at(self._stage_of(ticket), timeline)
+            self._timelines[ticket.id] = timeline
             await self._serve(ticket, refusal)
             self._scheduler.done(ticket)
-            here.left()
+            place.left()
+            if ticket.id < 0:  # it is no row, so no commit tells its end
+                del self._timelines[ticket.id]
+                timeline.committed = timeline.received or monotonic()
+                self._bus.emit(RequestsTimed, (timeline,))
 
     def _stage_of(self, ticket: Ticket) -> str:
         """What a worker does with it, in a word."""
@@ -229,15 +241,21 @@ class Journey:
             run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
         open_ = Open(ticket, outcome, job.spool)
         if not run_here:
+            self._timelines[ticket.id].away = not self._pool.is_here
             self._scheduler.away(ticket, away=not self._pool.is_here)
             await self._pool.submit(job, open_)
             return
         self._begin_callback()
-        self._tasks.create_task(self._run_here(job, open_), name=f"callback {callback} {ticket.url}")
+        name = f"callback {callback} {ticket.url}"
+        self._board.enter(name, f"callback {callback}", self._timelines[ticket.id])
+        self._tasks.create_task(self._run_here(job, open_, name), name=name)
 
-    async def _run_here(self, job: Job, open_: Open) -> None:
+    async def _run_here(self, job: Job, open_: Open, name: str) -> None:
         await self._inline.room()
+        began = monotonic()
         answer = await self._inline.run(job, self._scope.domains)
+        answer.began, answer.ended = began, monotonic()
+        self._board.leave(name)
         self._end_callback()
         self._take_answer(open_, answer)
 
@@ -265,17 +283,23 @@ class Journey:
                 self._take_answer(open_, answer)
 
     def _take_answer(self, open_: Open, answer: Answer) -> None:
+        timeline = self._timelines[open_.ticket.id]
+        timeline.parsing, timeline.parsed, timeline.taken = answer.began, answer.ended, monotonic()
         if answer.items and self._pipeline is not None:
             self._scheduler.away(open_.ticket, away=False)
             self._begin_callback()
-            self._tasks.create_task(self._step(open_, answer), name=f"steps {open_.ticket.url}")
+            name = f"steps {open_.ticket.url}"
+            self._board.enter(name, "steps", timeline)
+            self._tasks.create_task(self._step(open_, answer, name), name=name)
         else:
             self._conclude(open_, answer)
 
-    async def _step(self, open_: Open, answer: Answer) -> None:
+    async def _step(self, open_: Open, answer: Answer, name: str) -> None:
         """The async item steps, if the spider has any."""
         assert self._pipeline is not None  # noqa: S101  asked before the task was made
         await self._pipeline.run(answer, open_.ticket.url)
+        self._timelines[open_.ticket.id].stepped = monotonic()
+        self._board.leave(name)
         self._end_callback()
         self._conclude(open_, answer)
 
@@ -307,6 +331,7 @@ class Journey:
         """Close the ticket. Never waits; the committer makes it durable, and then removes the file of its body."""
         tally = self._tally
         finished = Finished(ticket, outcome)
+        finished.timeline = self._timelines.pop(ticket.id, None)
         if answer is not None:
             fits = tally.fit(len(answer.items))
             finished.items = answer.items[:fits]

@@ -6,6 +6,7 @@ A lane decides nothing about other lanes and touches no heap; `ready_at` is the 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from crawler.frontier.base import Lease
 from crawler.politeness.hosts import HostState, Rules
@@ -22,6 +23,7 @@ class Lane:
     """Mutable; changed only by `Scheduler`, on the loop's thread."""
 
     __slots__ = (
+        "came",
         "entry",
         "fetching",
         "guests",
@@ -36,6 +38,7 @@ class Lane:
         "robots_asked",
         "sending",
         "state",
+        "turn",
         "window",
     )
 
@@ -45,6 +48,10 @@ class Lane:
         """None: the host is here for guests only; the frontier has not leased it to us."""
         self.state = state
         self.window: deque[Ticket] = deque()
+        self.came: deque[float] = deque()
+        """When each of them came, on the monotonic clock."""
+        self.turn = 0.0
+        """Since when the first of them has been the first."""
         self.guests: deque[Ticket] = deque()
         """Requests that are no rows of the frontier (`self.fetch`): they come first, as somebody awaits them."""
         self.hops: deque[Ticket] = deque()
@@ -66,6 +73,17 @@ class Lane:
         """The origin whose robots.txt is being fetched; the lane is closed meanwhile."""
         self.entry: Entry | None = None
         """This lane's live entry on the heap, if it has one."""
+
+    def read(self, tickets: Sequence[Ticket], now: float) -> None:
+        """These have come from the frontier. now: on the monotonic clock."""
+        self.window.extend(tickets)
+        self.came.extend([now] * len(tickets))
+
+    def next_turn(self, now: float) -> tuple[float, float]:
+        """The first ticket goes: when it came, and since when it was the first. The next one's turn begins."""
+        came = self.came.popleft() if self.came else now
+        turn, self.turn = max(came, self.turn), now
+        return came, turn
 
     def begin_read(self) -> None:
         """Forget what the frontier was said to have; a commit during the read may say otherwise."""

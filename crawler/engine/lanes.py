@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 
 from crawler.clock import Clock
 from crawler.engine.lane import Lane
@@ -149,7 +150,7 @@ class Lanes:
         if lane.lease is not None:
             lane.begin_read()
             peeked = await self._frontier.peek(lane.lease, now, WINDOW - len(lane.window))
-            lane.window.extend(peeked.tickets)
+            lane.read(peeked.tickets, monotonic())
             if not lane.state.named and any(map(_is_start, peeked.tickets)):
                 lane.state = self._rules.name(lane.state)  # it goes with the host's next commit
                 self._named(lane.host)

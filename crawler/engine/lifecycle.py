@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from crawler.clock import Clock
@@ -30,7 +31,7 @@ from crawler.engine.tally import Tally
 from crawler.engine.views import Ending, Views
 from crawler.engine.visits import Visits
 from crawler.errors import UsageError
-from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, Summary
+from crawler.events import Bus, CrawlEnded, CrawlStarted, Progress, RequestsTimed, Summary
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.retry import Retries
 from crawler.frontier.base import Committed, Frontier
@@ -87,7 +88,7 @@ class Engine:
         self._scope = scope
         self._pressure = pressure
         self._clock = clock
-        self._bus = bus
+        self.bus = bus
         # All mutable state of the end: why intake stopped, and the two moments that somebody waits for.
         self._ending = Ending(clock.now())
         self._turning = asyncio.Event()
@@ -100,7 +101,7 @@ class Engine:
         """What the engine is made of, apart from the stages that it was given."""
         config, clock, fetcher = self._config, self._clock, self._fetcher
         self._tally = Tally(config.crawl)
-        self._hooks = Hooks(self._spider, self._scope, self._tally, self._bus)
+        self._hooks = Hooks(self._spider, self._scope, self._tally, self.bus)
         self._scheduler = Scheduler(
             self._frontier, config.politeness, workers=config.crawl.concurrency,
             clock=clock, pressure=self._pressure, tally=self._tally, named=self._scope.started_at,
@@ -111,7 +112,7 @@ class Engine:
         self._committer = Committer(
             self._frontier, state_of=self._scheduler.state_of, take_robots=self._scheduler.take_robots,
             take_cookies=fetcher.take_cookies, saves=self._saves, on_committed=self._committed,
-            pressure=self._pressure, clock=clock, bus=self._bus,
+            pressure=self._pressure, clock=clock, bus=self.bus,
         )  # fmt: skip
         self._seeds = Seeds(self._spider, self._frontier, self._scope, on_added=self._added)
         self._views = Views(
@@ -124,7 +125,7 @@ class Engine:
     async def run(self) -> Summary:
         """Crawl to the end; returns how it ended. Raises CrawlerError for what a person must mend."""
         self._ending.started = self._clock.now()
-        self._bus.emit(CrawlStarted, self._spider.name, self._ending.started)
+        self.bus.emit(CrawlStarted, self._spider.name, self._ending.started)
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._frontier.close)
             await self._frontier.open()
@@ -151,7 +152,7 @@ class Engine:
                 await self._saves.sweep()
             self._check()
         summary = self.summary()
-        self._bus.emit(CrawlEnded, summary, self._clock.now())
+        self.bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
 
     def _set_clock(self) -> None:
@@ -214,8 +215,9 @@ class Engine:
             tally=self._tally,
             pressure=self._pressure,
             tasks=tasks,
+            board=self.board,
             clock=self._clock,
-            bus=self._bus,
+            bus=self.bus,
         )
         self._scope.on_widened(pool.widen)
         tasks.create_task(pool.open(), name="start parse processes")
@@ -290,11 +292,22 @@ class Engine:
     def _committed(self, finished: Sequence[Finished], committed: Committed) -> None:
         """A group is durable: close its tickets, wake what it made possible, and see whether this was the end."""
         self._tally.open -= len(finished)
+        if self.bus.wants(RequestsTimed):
+            self._time(finished)
         self._scheduler.committed([one.ticket for one in finished], committed.due, committed.idle_hosts)
         self._seeds.look()
         self._look_for_limit()
         self._scheduler.wake()
         self._look_for_end()
+
+    def _time(self, finished: Sequence[Finished]) -> None:
+        """Their way has come to its end: tell who listens where their time went."""
+        now, ended = time.monotonic(), []
+        for one in finished:
+            if one.timeline is not None:
+                one.timeline.committed, one.timeline.outcome = now, one.outcome.tag
+                ended.append(one.timeline)
+        self.bus.emit(RequestsTimed, tuple(ended))
 
     def _added(self, added: Committed) -> None:
         self._scheduler.committed((), added.due, added.idle_hosts)

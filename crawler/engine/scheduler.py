@@ -15,6 +15,7 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import msgspec
 from aiolimiter import AsyncLimiter
@@ -33,9 +34,12 @@ from crawler.politeness import hosts, robots
 from crawler.spider import url as urls
 from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
 from crawler.stages import HostWait, Wait
+from crawler.timeline import Timeline
 
 HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
+Handed = tuple[Ticket, Outcome | None, Timeline]
+"""The same in the queue, with what is known of its time so far."""
 
 
 PROBATION_SHARE = 20
@@ -68,7 +72,7 @@ class Scheduler:
         named: Callable[[str], None],
     ) -> None:
         self.slots = Slots(workers, clock, released=self._released)
-        self.queue: asyncio.Queue[HandOut] = asyncio.Queue(maxsize=self.slots.most)
+        self.queue: asyncio.Queue[Handed] = asyncio.Queue(maxsize=self.slots.most)
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
@@ -98,6 +102,8 @@ class Scheduler:
         self.rate_limited = False
         """The next hand-out waits for the whole crawl's rate."""
         self._changed = asyncio.Event()
+        self._known = self._turn = 0.0
+        """When the ticket that is being handed out came into memory, and was the next one of its host."""
         pressure.on_free(self.wake)
 
     async def run(self) -> None:
@@ -112,7 +118,10 @@ class Scheduler:
             if self._limiter is not None and self._limiter.has_capacity():
                 await self._limiter.acquire()  # long ago this one was let through: the next one's time counts from now
             self.slots.use(handed[0].id)
-            self.queue.put_nowait(handed)
+            now = monotonic()
+            timeline = Timeline(handed[0].url, self._known or now, self._turn or now)
+            self._known = self._turn = 0.0
+            self.queue.put_nowait((*handed, timeline))
 
     # ---- what workers and the committer tell -----------------------------------------------------------------
 
@@ -368,6 +377,7 @@ class Scheduler:
             lane.guests.popleft()
         else:
             lane.window.popleft()
+            self._known, self._turn = lane.next_turn(monotonic())
             lane.open += 1
             self._tally.open += 1
 

@@ -25,6 +25,7 @@ from aiohttp.resolver import AsyncResolver
 from crawler.fetch import socks
 from crawler.fetch.guard import Guard
 from crawler.fetch.protocol import Protocol
+from crawler.stages import here
 
 MOST_IDLE = 256
 """Kept-alive connections that may wait for their host's next turn; a broad crawl would otherwise hold a socket for
@@ -50,7 +51,7 @@ def most_idle(limit: int) -> int:
 class Exchange:
     """One request on its way through aiohttp: what the overridden methods below need to know of it."""
 
-    __slots__ = ("host", "on_sent", "proxied", "sent_at", "socks")
+    __slots__ = ("host", "on_sent", "proxied", "sent_at", "socks", "timeline")
 
     def __init__(self, host: str, on_sent: Callable[[], None]) -> None:
         self.host = host
@@ -59,6 +60,7 @@ class Exchange:
         """The SOCKS proxy's URL: the connection goes through it, and the request knows nothing of it."""
         self.on_sent = on_sent
         self.sent_at = 0.0
+        self.timeline = here.get().timeline
 
     def sent(self) -> None:
         """The request is in the socket, or will never be: told once."""
@@ -107,12 +109,14 @@ class Connector(TCPConnector):
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Any] | None = None) -> list[ResolveResult]:
         """The guard stands between the name and the connection: what it lets through is what is connected to."""
+        exchange = current.get()
+        exchange.timeline.resolving = monotonic()
         self.resolving += 1
         try:
             found = await super()._resolve_host(host, port, traces)
         finally:
             self.resolving -= 1
-        exchange = current.get()
+        exchange.timeline.resolved = monotonic()
         if exchange.proxied:
             return found  # the proxy's own address: the user named it
         allowed = self.guard.check(exchange.host, [result["host"] for result in found])
@@ -126,7 +130,10 @@ class Connector(TCPConnector):
     ) -> ResponseHandler:
         exchange = current.get()
         if not exchange.socks:
-            return await super()._create_connection(req, traces, timeout)
+            made = await super()._create_connection(req, traces, timeout)
+            exchange.timeline.connected = monotonic()
+            return made
+        exchange.timeline.resolving = exchange.timeline.resolved = monotonic()  # the proxy resolves
         host, port = req.url.raw_host, req.port
         assert host is not None  # noqa: S101  every URL of ours has one
         tls = self._get_ssl_context(req)
@@ -138,6 +145,7 @@ class Connector(TCPConnector):
         except BaseException:
             through.close()
             raise
+        exchange.timeline.connected = monotonic()
         return protocol
 
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:

@@ -229,6 +229,7 @@ class Fetcher:
             on_sent()
 
         exchange = Exchange(ticket.host, sent)
+        timeline = exchange.timeline
         watch.enter(deadline)
         self._requests += 1
         reply: Reply | None = None
@@ -236,6 +237,7 @@ class Fetcher:
             reply = await self._send(opened, exchange, ticket, details)
             began = monotonic()
             deadline.answered(began)
+            timeline.answered = began
             if self._shrink:
                 watch.look(deadline)
             return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, most, keep)
@@ -256,6 +258,7 @@ class Fetcher:
             if reply is not None:
                 reply.close()  # a body that was read whole has gone back to the pool already
             exchange.sent()
+            timeline.received = monotonic()
 
     async def _send(self, opened: _Opened, exchange: Exchange, ticket: Ticket, details: Details) -> Reply:
         url, jars = ticket.url, opened.jars

@@ -56,7 +56,9 @@ class _Request(ClientRequest):
 
     async def send(self, conn: Connection) -> ClientResponse:
         reply = await super().send(conn)
-        current.get().sent()
+        exchange = current.get()
+        exchange.sent()
+        exchange.timeline.sent = exchange.sent_at
         return reply
 
 

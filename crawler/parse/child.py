@@ -90,6 +90,7 @@ class Child:
     def _run(self, job: Job) -> Answer:
         self._arm()
         self._board.begin(job.serial)
+        began = time.monotonic()
         try:
             with self._watch.page():
                 answer = self._work.run(job)
@@ -100,6 +101,7 @@ class Child:
         self._pages += 1
         if threading.active_count() > self._threads:
             self._tell_threads()
+        answer.began, answer.ended = began, time.monotonic()
         answer.logs = self._log.take()
         return answer
 

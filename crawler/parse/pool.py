@@ -337,8 +337,10 @@ class ParsePool:
         await asyncio.sleep(0)
         entry = self._pages.take()
         began = time.monotonic()
-        self._answer(entry, work.run(entry.job))
-        if (took := time.monotonic() - began) > self._config.timeout:
+        answer = work.run(entry.job)
+        answer.began, answer.ended = began, time.monotonic()
+        self._answer(entry, answer)
+        if (took := answer.ended - began) > self._config.timeout:
             log.warning(
                 "a callback has stopped everything for %.1f s; only with parse.processes > 0 could it be ended",
                 took,

@@ -15,6 +15,7 @@ from typing import ClassVar
 import msgspec
 
 from crawler.spider.url import KEY_BYTES as KEY
+from crawler.timeline import Timeline
 
 NO_BYTES = b""
 
@@ -257,6 +258,8 @@ class Finished(msgspec.Struct):
     saves: list[Save] = msgspec.field(default_factory=list)
     spool: Spool | None = None
     """The file that the body was in: nobody needs it any more."""
+    timeline: Timeline | None = None
+    """Where its time went, for windows."""
 
 
 class Group(msgspec.Struct):
@@ -330,3 +333,6 @@ class Answer(msgspec.Struct, omit_defaults=True):
     saves: list[Save] = msgspec.field(default_factory=list)
     moved: str = ""
     """The page sends browsers on to this URL: no callback has been called."""
+    began: float = 0.0
+    ended: float = 0.0
+    """When the callback ran, on the monotonic clock, which all processes of a machine share; 0.0: it did not."""

@@ -12,6 +12,7 @@ from crawler.diagnostics.live import Live, Moment, TaskGroup, steadily, task_lin
 from crawler.diagnostics.loop import LoopWatch
 from crawler.events import Progress
 from crawler.stages import Board
+from crawler.timeline import Timeline
 
 PROGRESS = Progress(seconds=12.0, pages=264, items=1180, errors=0, in_flight=4, parsing=0, queued=1012, hosts=1)
 
@@ -22,7 +23,7 @@ def made(board: Board | None = None) -> Live:
 
 async def test_a_moment_survives_the_way_to_another_process() -> None:
     board = Board()
-    board.place("worker 01").at("fetch", "https://a.example/")
+    board.place("worker 01").at("fetch", Timeline("https://a.example/"))
     now = await asyncio.to_thread(made(board).moment)
     again = msgspec.json.decode(msgspec.json.encode(now), type=Moment)
     assert again == now
@@ -32,7 +33,7 @@ async def test_a_moment_survives_the_way_to_another_process() -> None:
 
 async def test_tasks_at_the_same_place_are_one_group_the_largest_first() -> None:
     board = Board()
-    board.place("worker 03").at("fetch", "https://a.example/")
+    board.place("worker 03").at("fetch", Timeline("https://a.example/"))
     queue: asyncio.Queue[int] = asyncio.Queue()
 
     async def worker() -> None:

@@ -74,7 +74,7 @@ class Rig:
         """What the workers have been handed since the last call."""
         tickets = []
         while not self.scheduler.queue.empty():
-            ticket, refusal = self.scheduler.queue.get_nowait()
+            ticket, refusal, _ = self.scheduler.queue.get_nowait()
             if refusal is None:
                 tickets.append(ticket)
             else:
