@@ -86,8 +86,8 @@ def phases(one: Timeline) -> list[Phase]:
         (QUEUED, one.turn), (POLITENESS, one.begun), (PREPARE, one.resolving), (DNS, one.resolved),
         (CONNECT, one.connected), (SEND, one.sent), (FIRST_BYTE, one.answered),
         (now_in(one) or PREPARE, one.received),  # what failed, failed in the phase that it was in
-        (PARSE_QUEUE, one.parsing), (PARSE, one.parsed), (ANSWER if one.parsed else PARSE, one.taken), (STEPS, one.stepped),
-        (COMMIT, one.committed),
+        (PARSE_QUEUE, one.parsing), (PARSE, one.parsed), (ANSWER if one.parsed else PARSE, one.taken),
+        (STEPS, one.stepped), (COMMIT, one.committed),
     )  # fmt: skip
     found, at = [], one.known
     for name, stamp in stamps:
