@@ -44,6 +44,14 @@ _RAW_TEXT = frozenset(b"title style script".split())
 _CHARSET = re.compile(
     rb"charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:\"([^\"]*)\"|'([^']*)'|(?![\"'])([^\t\n\f\r ;]*))", re.IGNORECASE
 )
+# How nearly every page begins that declares its encoding: what the walk over its tags would find, in a twentieth of
+# its time (1 µs). Nothing before the declaration has an attribute that could hold a tag's end.
+_USUAL = re.compile(
+    rb"[\t\n\f\r ]*+(?:<!doctype html>)?[\t\n\f\r ]*+"
+    rb"(?:<html(?: [a-z:-]+=\"[\w:/. -]*\")*>)?[\t\n\f\r ]*+(?:<head>)?[\t\n\f\r ]*+"
+    rb"<meta charset=(?:\"([\w-]+)\" ?/?|([\w-]+))>",
+    re.IGNORECASE,
+)
 _XML = re.compile(
     rb"<\?xml(?:(?!encoding)[^>])*encoding[\x00-\x20]*=[\x00-\x20]*(?:\"([^\x00-\x20\"]*)\"|'([^\x00-\x20']*)')"
 )
@@ -128,6 +136,8 @@ def prescan(body: bytes) -> str | None:
     if body.startswith(b"\0<\0?\0x"):
         return "utf-16be"
     head = body[:PRESCAN_BYTES]
+    if (usual := _USUAL.match(head)) and (named := _meta_says({b"charset": usual[1] or usual[2]})):
+        return named
     return _meta_encoding(head, to_head=False) or _xml_encoding(head) or _late_encoding(body)
 
 

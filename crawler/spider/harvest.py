@@ -7,7 +7,7 @@ page and the spider (scope, depth, scheme, encoding); whether a request is known
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,12 +22,22 @@ from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.dedup import Dedup
 from crawler.spider.item import Encode, is_item
 from crawler.spider.nofollow import Nofollow
-from crawler.spider.request import Request, encode_request
+from crawler.spider.request import Request, encode_request, is_plain, plain_details
 from crawler.spider.response import Response
 from crawler.spider.steps import Steps
 from crawler.spider.travel import Finds, Found, Refused
 
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def _record(found: Found) -> msgspec.Raw:
+    return msgspec.Raw(_encode(found))
+
+
+@lru_cache(maxsize=urls.LINKS)
+def _plain_link(host: str, url: str, callback: str, counting: Callable[[str], str]) -> tuple[msgspec.Raw, bytes]:
+    """A plain GET as it travels, and the half of its key that is its own: most links of a page stand on others too."""
+    return _record(Found(host, url, 0, plain_details(callback))), urls.hash_request("GET", counting(url), b"")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -210,17 +220,20 @@ class Harvest:
                 request.callback not in known.plain or request.cb_kwargs or request.errback
             ):
                 self._check_callback(known, request)
+            if not request.priority and is_plain(request):
+                record, key = _plain_link(host, url, request.callback, self._counting)
+                self._records.append(record)
+                self._keys += self._host_hash
+                self._keys += key
+                return
             # What cannot travel raises here, before its key could stand without its record.
-            found = Found(host, url, request.priority, encode_request(request))
-            self._records.append(msgspec.Raw(_encode(found)))
+            self._records.append(_record(Found(host, url, request.priority, encode_request(request))))
             self._keys += self._host_hash
             if request.dont_filter:
                 self._unlike.append(len(self._records) - 1)
                 self._keys += urls.hash_unlike()
             else:
-                if "?" in url or ";" in url or "(" in url:  # only then may some of it not count
-                    url = self._counting(url)
-                self._keys += urls.hash_request(request.method, url, request.body)
+                self._keys += urls.hash_request(request.method, self._counting(url), request.body)
 
     def _check_callback(self, known: Callbacks, request: Request) -> None:
         try:

@@ -63,7 +63,7 @@ def first(node: Node, query: Query, *, whole: bool, matches: list[Node] | None =
     """The first of `results` as text, with as little searching as it takes; None if there is none."""
     part = query.only
     if part is not None:
-        match = search_first(node, part, whole=whole) if matches is None else next(iter(matches), None)
+        match = search_first(node, part, whole=whole) if matches is None else matches[0] if matches else None
         if match is None:
             return None
         text = _first_in(match, part)

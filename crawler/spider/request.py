@@ -196,20 +196,26 @@ def encode_request(request: Request) -> bytes:
 
     Raises CallbackError for what could not be decoded again: an attribute that was set to something of another kind.
     """
-    if not _is_plain(request):
+    if not is_plain(request):
         try:
             encoded = encode_details(details_of(request))
             decode_details(encoded)
         except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as bad:
             raise CallbackError(f"{request!r} cannot travel: {bad}") from None
         return encoded
-    known = _plain_details.get(request.callback)
+    return plain_details(request.callback)
+
+
+def plain_details(callback: str) -> bytes:
+    """The encoded details of a plain GET."""
+    known = _plain_details.get(callback)
     if known is None:
-        known = _plain_details[request.callback] = encode_details(Details(callback=request.callback))
+        known = _plain_details[callback] = encode_details(Details(callback=callback))
     return known
 
 
-def _is_plain(request: Request) -> bool:
+def is_plain(request: Request) -> bool:
+    """Whether nothing but its URL, its callback and its priority is its own."""
     return not (
         request.body
         or request.headers

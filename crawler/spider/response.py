@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,7 +116,9 @@ class Response:
         # The parser wants UTF-8: most pages go in as they came.
         markup = self.body.removeprefix(_BOM) if self.encoding == UTF_8 else self.text
         kind = "xml" if self._is_xml else "html"
-        return Document(markup, text=lambda: self.text, kind=kind).selector
+        # Not `self.text`: with a way back to the page the document would wait for the garbage collector, a megabyte of
+        # memory that is cold by then.
+        return Document(markup, text=partial(decode, self.body, self.encoding), kind=kind).selector
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Keep the body as a file: it appears at `path`, whole, as soon as this page is committed.
@@ -182,7 +184,7 @@ class Response:
         if sum(source is not None for source in (urls, css, xpath)) != 1:
             raise TypeError("follow_all() takes exactly one of urls, css and xpath")
         if css is not None:
-            urls = self.css(css)
+            urls = self.css(css).hrefs()
         elif xpath is not None:
             urls = self.xpath(xpath)
         assert urls is not None  # noqa: S101  exactly one source is given
@@ -192,12 +194,13 @@ class Response:
         self, links: Iterable[Any], callback: Callback | None, arguments: dict[str, Any]
     ) -> Iterator[Request]:
         name = callback_name(callback, "callback") or "parse"
+        join = urls.join
         for link in links:
-            reference = link.href if type(link) is Selector else _reference(link)
+            reference = link if type(link) is str else _reference(link)
             if reference is None:
                 continue
             try:
-                target = self.urljoin(reference)
+                target = join(self._base, reference, UTF_8 if reference.isascii() else self.encoding)
             except urls.BadURL:
                 continue
             yield Request(target, name, **arguments) if arguments else normal_request(target, name)

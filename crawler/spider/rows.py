@@ -23,12 +23,14 @@ LEVELS = 4
 class Rows:
     """Elements that were found together, and what has been asked of them."""
 
-    __slots__ = ("_above", "_answers", "_nodes", "_places")
+    __slots__ = ("_above", "_answers", "_nodes", "_places", "firsts")
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
         self._answers: dict[Query, int | Answers | None] = {}
         """By query: the row that alone has asked it, or what all of them find, or None: each must be asked."""
+        self.firsts: dict[Query, list[str | None]] = {}
+        """By query: each row's first result as text, if somebody has asked for that."""
         self._above: Node | None = None
         self._places: dict[int, int] = {}
 
@@ -78,22 +80,19 @@ class Rows:
 class Answers:
     """What one query finds in each row."""
 
-    __slots__ = ("_firsts", "_nodes", "_query", "matches")
+    __slots__ = ("_nodes", "_query", "matches")
 
     def __init__(self, matches: list[list[Node]], query: Query, nodes: Sequence[Node]) -> None:
         self.matches = matches
         self._query = query
         self._nodes = nodes
-        self._firsts: list[str | None] | None = None
 
-    def first(self, place: int) -> str | None:
-        """A row's first result as text; worked out for all rows at once, as all of them will be asked."""
-        if self._firsts is None:
-            self._firsts = [
-                first(node, self._query, whole=False, matches=matches) if matches else None
-                for node, matches in zip(self._nodes, self.matches, strict=True)
-            ]
-        return self._firsts[place]
+    def firsts(self) -> list[str | None]:
+        """Each row's first result as text; worked out for all rows at once, as all of them will be asked."""
+        return [
+            first(node, self._query, whole=False, matches=matches) if matches else None
+            for node, matches in zip(self._nodes, self.matches, strict=True)
+        ]
 
 
 def rows_of(nodes: Sequence[Node], size: int) -> Rows | None:

@@ -78,7 +78,8 @@ class Selector:
         if self.rows is not None:
             answers = self.rows.answers(self.place, query)
             if answers is not None:
-                return answers.first(self.place)
+                firsts = self.rows.firsts[query] = answers.firsts()
+                return firsts[self.place]
         return first(self._node, query, whole=self._node is self._document.root)
 
     def wrap(self, found: Sequence[Result]) -> list[Selector]:
@@ -134,7 +135,7 @@ class Selector:
         """The link it holds: the `href` of an `a`, `area` or `link`, or the value itself. None if it is no link."""
         if self._node is None:
             return self._value
-        return attribute(self._node, "href") if self._node.tag in _LINKS else None
+        return _href(self._node)
 
     extract = get
 
@@ -176,9 +177,22 @@ class SelectorList(Sequence[Selector]):
         """The first result as text, `default` if there is none."""
         if self._found is not None:
             return self._found[0].get() if self._found else default
-        assert self._source is not None and self._query is not None  # noqa: S101, PT018
-        text = self._source.run_first(self._query)
+        source, query = self._source, self._query
+        assert source is not None and query is not None  # noqa: S101, PT018
+        if source.rows is not None and (firsts := source.rows.firsts.get(query)) is not None:
+            text = firsts[source.place]  # as at all rows but the first two: forty rows ask a hundred times
+        else:
+            text = source.run_first(query)
         return default if text is None else text
+
+    def hrefs(self) -> list[str]:
+        """The links that the results hold, without those that hold none; see `Selector.href`."""
+        if self._found is not None:
+            return [href for selector in self._found if (href := selector.href) is not None]
+        assert self._source is not None and self._query is not None  # noqa: S101, PT018
+        results = self._source.run(self._query)
+        hrefs = [result if isinstance(result, str) else _href(result) for result in results]
+        return [href for href in hrefs if href is not None]
 
     def getall(self) -> list[str]:
         """Every result as text."""
@@ -236,6 +250,10 @@ class SelectorList(Sequence[Selector]):
 
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self))}]"
+
+
+def _href(node: LexborNode) -> str | None:
+    return attribute(node, "href") if node.tag in _LINKS else None
 
 
 @lru_cache(maxsize=1024)

@@ -26,6 +26,8 @@ HOST_KEY_BYTES = 4
 # What is under the maintainers' control sets the bound: 64 bits over 10^8 URLs of one host collide with
 # probability 3e-4 (birthday bound); the 32 host bits in front only cluster a host's keys on disk.
 
+LINKS = 10_000
+"""Links that a process keeps ready, as a site's pages share many: 2 to 5 MB."""
 WHITESPACE = "\t\n\f\r "
 """What HTML strips from the ends of a link; joining does so by itself."""
 
@@ -64,6 +66,8 @@ def join(base: str, reference: str, encoding: str = UTF_8) -> str:
     encoding: the page's own: it decides how the query of a link is percent-encoded (URL standard §5.2).
     Raises BadURL as `normalise` does.
     """
+    if reference.startswith("/") and (rooted := _join_rooted(_base(base).origin, reference)) is not None:
+        return rooted
     if encoding != UTF_8 and (encoding == "iso-2022-jp" or not reference.isascii()):
         reference = _encode_query(reference, encoding)
     plain = _join_plain(base, reference)
@@ -103,8 +107,7 @@ def _join_plain(base: str, reference: str) -> str | None:
     if reference.startswith(origin):
         reference = reference[len(origin) - 1 :]
     if reference.startswith("/"):
-        plain = _ROOTED.fullmatch(reference) and not _has_dot_segment(reference)
-        return origin[:-1] + reference if plain else None
+        return _join_rooted(origin, reference)
     while reference.startswith("../"):
         reference = reference[3:]
         folder = folder[: folder.rfind("/", 0, -1) + 1] or "/"
@@ -113,6 +116,13 @@ def _join_plain(base: str, reference: str) -> str | None:
             return None
         return page + reference if reference.startswith("?") else origin[:-1] + folder + reference
     return reference if _is_plain_absolute(reference) else None
+
+
+@lru_cache(maxsize=LINKS)
+def _join_rooted(origin: str, reference: str) -> str | None:
+    """For a reference that begins with a slash: most links do, and most of them stand on many pages."""
+    path = reference.partition("#")[0]
+    return origin[:-1] + path if _ROOTED.fullmatch(path) and not _has_dot_segment(path) else None
 
 
 def _has_dot_segment(reference: str) -> bool:

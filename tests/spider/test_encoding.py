@@ -7,6 +7,7 @@ import webencodings.labels
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.spider import encoding
 from crawler.spider.content_type import parse
 from crawler.spider.encoding import (
     HEAD_BYTES,
@@ -87,6 +88,18 @@ def test_the_order_is_mark_then_header_then_declaration_then_guess(body: bytes, 
 )
 def test_prescan(head: bytes, expected: str | None) -> None:
     assert prescan(head) == expected
+
+
+_BITS = ["<!doctype html>", "<!DOCTYPE html>", "<html>", '<html lang="en">', '<html lang="a>b" x=1>', "<head>", "\n",
+         " ", '<meta charset="koi8-r">', "<meta charset=koi8-r>", "<meta charset=koi8-r/>", '<META charset="UTF-16" />',
+         '<meta charset="nothing">', "<title>x</title>", '<meta name="a">', "<!-- > -->", "<p>",
+         "<meta charset=x-user-defined>"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_BITS), max_size=8))
+def test_the_short_way_for_usual_pages_finds_what_the_walk_finds(bits: list[str]) -> None:
+    head = "".join(bits).encode()
+    assert encoding.prescan(head) == (encoding._meta_encoding(head, to_head=False) or encoding._xml_encoding(head))
 
 
 @pytest.mark.parametrize(

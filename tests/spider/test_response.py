@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -314,3 +316,17 @@ def test_a_bad_selector_is_refused_where_it_is_written() -> None:
 
 def test_a_hand_made_response_needs_no_normal_url() -> None:
     assert Response(url="HTTP://Shop.example").urljoin("x") == "http://shop.example/x"
+
+
+def test_a_page_and_its_document_go_as_the_callback_ends_without_the_garbage_collector() -> None:
+    page = Response(url="https://a.example/", headers=[(b"content-type", b"text/html")], body=b"<a href=/x>x</a>" * 9)
+    assert len(list(page.follow_all(css="a"))) == 9
+    assert len([link.css("::text").get() for link in page.css("a")]) == 9
+    page.save_with(None)
+    alive = [weakref.ref(page), weakref.ref(page.selector._document)]
+    gc.disable()
+    try:
+        del page
+        assert [one() for one in alive] == [None, None]
+    finally:
+        gc.enable()
