@@ -119,7 +119,7 @@ def test_only_what_a_second_row_asks_is_asked_of_all_and_then_once() -> None:
         answers = rows.answers(place, query)
         assert answers is not None
         assert answers.matches[place] == []
-        assert answers.first(place) is None
+        assert answers.firsts()[place] is None
     assert Counted.searches == 1
 
 
