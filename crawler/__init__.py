@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crawler.spider.response import Response
     from crawler.spider.sitemap_spider import SitemapSpider
     from crawler.spider.steps import DropDuplicates, Validate
+    from crawler.spider.timeouts import Timeouts
     from crawler.spider.travel import Failure
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "SitemapSpider",
     "Spider",
     "StopCrawl",
+    "Timeouts",
     "Validate",
     "crawl",
     "stream",
@@ -59,6 +61,7 @@ _HOMES = {
     "SitemapSpider": "crawler.spider.sitemap_spider",
     "Spider": "crawler.spider.base",
     "StopCrawl": "crawler.errors",
+    "Timeouts": "crawler.spider.timeouts",
     "Validate": "crawler.spider.steps",
 }
 

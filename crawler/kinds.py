@@ -37,7 +37,7 @@ FAILURES: dict[str, FailureKind] = _kinds(
     FailureKind("dns", True, Fault.NETWORK, "the host's name could not be resolved"),
     FailureKind("refused", True, Fault.NETWORK, "nothing listens on that port, or there is no route to the host"),
     FailureKind("tls", False, Fault.SERVER, "the certificate or the TLS handshake was refused; see fetch.ca_file"),
-    FailureKind("connect-timeout", True, Fault.NETWORK, "no connection within fetch.connect_timeout"),
+    FailureKind("connect-timeout", True, Fault.NETWORK, "no connection in time; see fetch.connect_timeout"),
     FailureKind(
         "blocked-address",
         False,
@@ -54,10 +54,10 @@ FAILURES: dict[str, FailureKind] = _kinds(
     ),
     # Getting an answer.
     FailureKind("reset", True, Fault.NETWORK, "the connection was closed before the answer was complete"),
-    FailureKind("first-byte-timeout", True, Fault.SERVER, "no answer within fetch.first_byte_timeout"),
-    FailureKind("idle-timeout", True, Fault.SERVER, "silence in the middle of the body for fetch.idle_timeout"),
-    FailureKind("too-slow", True, Fault.SERVER, "the body came slower than fetch.min_rate"),
-    FailureKind("total-timeout", True, Fault.SERVER, "not finished within fetch.total_timeout"),
+    FailureKind("first-byte-timeout", True, Fault.SERVER, "no answer in time; see fetch.first_byte_timeout"),
+    FailureKind("idle-timeout", True, Fault.SERVER, "silence in the middle of the body; see fetch.idle_timeout"),
+    FailureKind("too-slow", True, Fault.SERVER, "the body came too slowly; see fetch.min_rate"),
+    FailureKind("total-timeout", True, Fault.SERVER, "not finished in time; see fetch.total_timeout"),
     FailureKind("protocol", False, Fault.SERVER, "the answer is not HTTP as the standard has it"),
     # What came.
     FailureKind("too-large", False, Fault.POLICY, "the body is larger than fetch.max_body"),

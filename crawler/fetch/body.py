@@ -15,7 +15,7 @@ from time import monotonic
 
 from crawler.config import FetchConfig
 from crawler.fetch.budget import Budget, Claim
-from crawler.fetch.deadlines import Deadline, Watch
+from crawler.fetch.deadlines import Deadline
 from crawler.fetch.decoding import STEP, Inflater, codings
 from crawler.fetch.headers import CONTENT_ENCODING, CONTENT_LENGTH
 from crawler.fetch.session import Reply
@@ -57,7 +57,7 @@ class BodyReader:
             thread.shutdown(wait=True, cancel_futures=True)
 
     async def read(
-        self, reply: Reply, headers: Headers, deadline: Deadline, watch: Watch, most: int | None = None
+        self, reply: Reply, headers: Headers, deadline: Deadline, most: int | None = None
     ) -> tuple[bytes | Spool, bool]:
         """The whole body, inflated, and whether its end is missing.
 
@@ -78,39 +78,35 @@ class BodyReader:
             gathering = Gathering(claim, folder, self._spool_above)
             try:
                 if layers:
-                    await self._inflate_all(stream, first, Inflater(layers, self._cap), gathering, watch)
+                    await self._inflate_all(stream, first, Inflater(layers, self._cap), gathering)
                 else:
                     while first:
                         if not await gathering.add(first):
-                            await stream.wait_for(claim, watch)
+                            await stream.wait_for(claim)
                         first = await stream.next()
                 return await gathering.finish(), stream.lost
             except BaseException:
                 gathering.abandon()
                 raise
 
-    async def _inflate_all(
-        self, stream: _Stream, chunk: bytes, inflater: Inflater, gathering: Gathering, watch: Watch
-    ) -> None:
+    async def _inflate_all(self, stream: _Stream, chunk: bytes, inflater: Inflater, gathering: Gathering) -> None:
         packed: list[bytes] = []
         waiting = 0
         while chunk:
             packed.append(chunk)
             waiting += len(chunk)
             if waiting >= STEP:
-                if not await self._inflate(inflater, b"".join(packed), gathering, stream, watch):
-                    await stream.wait_for(gathering.claim, watch)
+                if not await self._inflate(inflater, b"".join(packed), gathering, stream):
+                    await stream.wait_for(gathering.claim)
                 packed, waiting = [], 0
             chunk = await stream.next()
-        await self._inflate(inflater, b"".join(packed), gathering, stream, watch)
+        await self._inflate(inflater, b"".join(packed), gathering, stream)
         if not inflater.finish() and not stream.lost:
             if not self._allow_loss:
                 raise FetchFailed("data-loss", f"{inflater!r} has no end")
             stream.lost = True
 
-    async def _inflate(
-        self, inflater: Inflater, data: bytes, gathering: Gathering, stream: _Stream, watch: Watch
-    ) -> bool:
+    async def _inflate(self, inflater: Inflater, data: bytes, gathering: Gathering, stream: _Stream) -> bool:
         """Inflate on the loop what takes no time, the rest in a thread. Whether there is room for more."""
         output = inflater.feed(data)
         room = True
@@ -125,7 +121,7 @@ class BodyReader:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="fetch-inflate")
         loop = asyncio.get_running_loop()
-        with stream.held(watch):
+        with stream.held():
             while pieces := await loop.run_in_executor(self._thread, _some, output):
                 for piece in pieces:
                     room = await gathering.add(piece)
@@ -167,20 +163,19 @@ class _Stream:
             raise FetchFailed("too-large", f"more than {self._cap:,} bytes")
         return chunk
 
-    async def wait_for(self, claim: Claim, watch: Watch) -> None:
+    async def wait_for(self, claim: Claim) -> None:
         """Wait until memory has room."""
-        with self.held(watch):
+        with self.held():
             await claim.room()
 
     @contextlib.contextmanager
-    def held(self, watch: Watch) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Within, it is we who do not read: the server's silence is not its fault."""
         self._deadline.hold(monotonic())
         try:
             yield
         finally:
             self._deadline.resume(monotonic())
-            watch.look(self._deadline)
 
 
 def _some(output: Iterator[bytes]) -> list[bytes]:

@@ -1,6 +1,6 @@
 """Connections under the guard, with a bounded number of idle ones, whose sockets can be counted and waited for.
 
-aiohttp's connector resolves, connects, and keeps connections alive; this file stands at four of its methods. The
+aiohttp's connector resolves, connects, and keeps connections alive; this file stands at some of its methods. The
 `Exchange` is how they know which request they work for.
 """
 
@@ -39,6 +39,9 @@ DNS_NAMES = 50_000
 DNS_SECONDS = 300
 NO_SUCH_NAME_SECONDS = 60.0
 """How long a name that does not exist is not asked for again: a thousand dead links of one host cost one question."""
+NO_END = 86400.0
+"""Seconds, where a library wants some and the fetch's own deadline is the one that counts."""
+_HANDSHAKE = ClientTimeout(total=NO_END)
 _NO_SUCH_NAME = frozenset({1, 4})
 """ARES_ENODATA, ARES_ENOTFOUND: the name server's own word. Silence and refusals may pass."""
 
@@ -140,13 +143,35 @@ class Connector(TCPConnector):
         through = self.sockets.adopt(await socks.connect(exchange.socks, host, port or 80))
         try:
             _, protocol = await self._loop.create_connection(
-                self._factory, sock=through, ssl=tls, server_hostname=host.rstrip(".") if tls else None
+                self._factory,
+                sock=through,
+                ssl=tls,
+                server_hostname=host.rstrip(".") if tls else None,
+                ssl_handshake_timeout=NO_END if tls else None,
             )
         except BaseException:
             through.close()
             raise
         exchange.timeline.connected = monotonic()
         return protocol
+
+    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> tuple[asyncio.Transport, ResponseHandler]:
+        """The connection's own deadline ends the TLS handshake, however long it is; asyncio's would after 60 s, as if
+        the connection had been refused."""
+        if kwargs.get("ssl"):
+            kwargs["ssl_handshake_timeout"] = NO_END
+        return await super()._wrap_create_connection(*args, **kwargs)
+
+    async def _start_tls_connection(
+        self,
+        underlying_transport: asyncio.Transport,
+        req: ClientRequest,
+        timeout: ClientTimeout,  # noqa: ASYNC109  the signature is aiohttp's
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[asyncio.BaseTransport, ResponseHandler]:
+        """The same through a proxy's tunnel, where aiohttp takes `total` for the handshake."""
+        return await super()._start_tls_connection(underlying_transport, req, _HANDSHAKE, *args, **kwargs)
 
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
         """Before a kept-alive connection is taken: drop those that have died, or spoken unasked."""

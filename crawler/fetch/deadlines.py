@@ -1,8 +1,9 @@
 """When a fetch has taken too long, and for which reason: one timer for all fetches under way.
 
 A `Deadline` is told what happens (sent, first byte, bytes) by plain attribute writes; what is due when is worked out
-only as the `Watch`'s single timer fires. A chunk that arrives costs no timer; a fetch in a steady crawl arms none: the
-timer stands for the oldest one. (asyncio.timeout, rescheduled for each of the three phases, took 9 µs a page.)
+only as the `Watch`'s single timer fires, or a deadline comes nearer than that. A chunk that arrives costs no timer; a
+fetch in a steady crawl arms none: the timer stands for the oldest one. (asyncio.timeout, rescheduled for each of the
+three phases, took 9 µs a page.)
 
 Refuses: to know sockets, responses or tasks' results. It cancels the task it was given, and says why.
 """
@@ -14,23 +15,45 @@ from collections.abc import Callable
 from time import monotonic
 
 import msgspec
+from msgspec.structs import replace
+
+from crawler.spider.timeouts import NAMES, Timeouts
 
 FOREVER = float("inf")
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Seconds for each phase of a fetch; bytes per second for its body."""
+    """Seconds for each phase of a fetch; bytes per second for its body. `own`: those that the request has brought."""
 
     connect: float
     first_byte: float
     idle: float
     total: float
     min_rate: float
+    own: frozenset[str] = frozenset()
 
-    @property
-    def shrink(self) -> bool:
-        """Whether a later phase may end before the first one would have: then each change must be looked at."""
-        return self.first_byte < self.connect or self.idle < self.connect
+    def with_own(self, wanted: float | Timeouts) -> Limits:
+        """For one request: what it asks for stands instead of what the crawl has."""
+        if not isinstance(wanted, Timeouts):
+            return replace(self, total=wanted, own=frozenset({"total"}))
+        given = {name: value for name in NAMES if (value := getattr(wanted, name)) is not None}
+        return replace(self, own=frozenset(given), **given)
+
+    def told(self, kind: str) -> str:
+        """What a failure of this kind says in detail: which deadline it was, and whose."""
+        name, words = _TOLD[kind]
+        setting = f"fetch.{name}" if name == "min_rate" else f"fetch.{name}_timeout"
+        whose = f"the request's own {name}" if name in self.own else setting
+        return f"{words.format(getattr(self, name))} ({whose})"
+
+
+_TOLD = {
+    "connect-timeout": ("connect", "no connection within {:g} s"),
+    "first-byte-timeout": ("first_byte", "no answer within {:g} s"),
+    "idle-timeout": ("idle", "silence within the body for {:g} s"),
+    "total-timeout": ("total", "not finished within {:g} s"),
+    "too-slow": ("min_rate", "slower than {:g} bytes a second"),
+}
 
 
 class Deadline:
@@ -45,16 +68,18 @@ class Deadline:
         "_phase_kind",
         "_task",
         "_total_ends",
+        "_watch",
         "expired",
         "last_byte",
         "received",
     )
 
-    def __init__(self, limits: Limits, now: float, task: asyncio.Task[object] | None, total: float | None) -> None:
+    def __init__(self, watch: Watch, limits: Limits, now: float, task: asyncio.Task[object] | None) -> None:
+        self._watch = watch
         self._limits = limits
         self._task = task
         self._cancelling = task.cancelling() if task else 0
-        self._total_ends = now + (limits.total if total is None else total)
+        self._total_ends = now + limits.total
         self._phase_ends = now + limits.connect
         self._phase_kind = "connect-timeout"
         self._body_began = 0.0
@@ -67,13 +92,17 @@ class Deadline:
 
     def sent(self, now: float) -> None:
         """The request is written; from now on the server is waited for."""
-        self._phase_ends = now + self._limits.first_byte
+        self._phase_ends = ends = now + self._limits.first_byte
         self._phase_kind = "first-byte-timeout"
+        if ends < self._watch.armed:
+            self._watch.look(self)
 
     def answered(self, now: float) -> None:
         """The head of the response is here; the body follows."""
         self._phase_kind = ""
         self._body_began = self.last_byte = now
+        if now + self._limits.idle < self._watch.armed:
+            self._watch.look(self)
 
     def hold(self, now: float) -> None:
         """We stop reading of our own will: the server's silence is not its fault until `resume`."""
@@ -83,6 +112,7 @@ class Deadline:
         self._body_began += now - self._held_since
         self._held_since = 0.0
         self.last_byte = now
+        self._watch.look(self)
 
     def due(self) -> tuple[float, str]:
         """When the time is up if nothing more happens, and what to call it then."""
@@ -98,6 +128,11 @@ class Deadline:
                 if slow < ends:
                     ends, kind = slow, "too-slow"
         return (self._total_ends, "total-timeout") if self._total_ends <= ends else (ends, kind)
+
+    @property
+    def told(self) -> str:
+        """Which deadline it was, in words, once the time was up."""
+        return self._limits.told(self.expired)
 
     def expire(self, kind: str) -> None:
         """The time is up: cancel the task at its await."""
@@ -123,7 +158,8 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = monotonic) -> None:
         # State: who is watched, and when the timer fires. Changed in enter, leave, look, _fire and close.
         self._deadlines: set[Deadline] = set()
-        self._armed = FOREVER
+        self.armed = FOREVER
+        """When the timer fires: a change that brings a deadline no nearer than this needs no look."""
         self._timer: asyncio.TimerHandle | None = None
         self._loop = loop
         self._now = now
@@ -138,18 +174,18 @@ class Watch:
     def look(self, deadline: Deadline) -> None:
         """Call it after a change that may have brought the deadline nearer; a later one is seen by itself."""
         when, _ = deadline.due()
-        if when < self._armed:
+        if when < self.armed:
             self._arm(when)
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._armed = when
+        self.armed = when
         self._timer = self._loop.call_later(max(0.0, when - self._now()), self._fire)
 
     def _fire(self) -> None:
         """End what is due; sleep until the next one is."""
-        self._timer, self._armed = None, FOREVER
+        self._timer, self.armed = None, FOREVER
         now, nearest = self._now(), FOREVER
         for deadline in self._deadlines:
             when, kind = deadline.due()
@@ -165,7 +201,7 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._armed = FOREVER
+        self.armed = FOREVER
         self._deadlines.clear()
 
     def __len__(self) -> int:

@@ -90,7 +90,6 @@ class Fetcher:
             total=config.total_timeout,
             min_rate=config.min_rate,
         )
-        self._shrink = self._limits.shrink
         self._headers = standing_headers(config, contact)
         self._auth = authorizations(config.auth)
         self._proxies = Proxies(config.proxies)
@@ -219,18 +218,16 @@ class Fetcher:
         keep: bytes = b"",
     ) -> Result:
         """The request on the wire, under its deadline; everything that goes wrong there becomes a value."""
-        watch = opened.watch
-        deadline = Deadline(self._limits, monotonic(), asyncio.current_task(), details.timeout)
+        limits = self._limits if details.timeout is None else self._limits.with_own(details.timeout)
+        deadline = Deadline(opened.watch, limits, monotonic(), asyncio.current_task())
 
         def sent() -> None:
             deadline.sent(exchange.sent_at)
-            if self._shrink:
-                watch.look(deadline)
             on_sent()
 
         exchange = Exchange(ticket.host, sent)
         timeline = exchange.timeline
-        watch.enter(deadline)
+        opened.watch.enter(deadline)
         self._requests += 1
         reply: Reply | None = None
         try:
@@ -238,22 +235,20 @@ class Fetcher:
             began = monotonic()
             deadline.answered(began)
             timeline.answered = began
-            if self._shrink:
-                watch.look(deadline)
             return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, most, keep)
         except asyncio.CancelledError:
             if not deadline.took_back():
                 raise
-            return Failure(deadline.expired, elapsed=exchange.age())
+            return Failure(deadline.expired, deadline.told, elapsed=exchange.age())
         except Exception as caught:
             if deadline.took_back():
-                return Failure(deadline.expired, elapsed=exchange.age())
+                return Failure(deadline.expired, deadline.told, elapsed=exchange.age())
             failure = failure_of(caught, exchange.age(), sent=bool(exchange.sent_at))
             if failure is None:
                 raise
             return failure
         finally:
-            watch.leave(deadline)
+            opened.watch.leave(deadline)
             self._received += deadline.received
             if reply is not None:
                 reply.close()  # a body that was read whole has gone back to the pool already
@@ -307,7 +302,7 @@ class Fetcher:
         # A redirect's body is of no use. If it has not come with the head, its connection is closed: a new one costs
         # less than a server that never ends its body.
         if away is None and not (reply.content.at_eof() and reply.content.exception() is None):
-            body, lost = await self._bodies.read(reply, headers, deadline, opened.watch, most)
+            body, lost = await self._bodies.read(reply, headers, deadline, most)
         if keep and opened.cache is not None and isinstance(body, bytes) and not lost:
             opened.watch.leave(deadline)  # the site has done its part
             await opened.cache.put(keep, url, Answer(status, headers, body))

@@ -32,7 +32,7 @@ from crawler.spider.budgets import NAME_BYTES
 from crawler.spider.url import KEY_BYTES
 
 APPLICATION_ID = 0x43524C52
-VERSION = 5
+VERSION = 6
 """Of these tables and of what stands in their cells: raised with every change to either. A store of another version is
 refused with a sentence; no released version has written an older one, so there is nothing to migrate from yet."""
 

@@ -25,6 +25,7 @@ from crawler.spider.arguments import (
     texts,
 )
 from crawler.spider.dedup import STANDARD, Dedup
+from crawler.spider.timeouts import Timeouts, checked
 from crawler.spider.travel import Details, Found, decode_details, encode_details
 
 _EMPTY_MAP = b"\x80"
@@ -39,13 +40,14 @@ class Request:
     callback, errback: methods of the spider, or their names.
     headers, cookies: added to the crawl's own. body: bytes or text; json: any JSON value; form: URL-encoded fields
     (json and form make a POST unless `method` says otherwise). session: the name of a cookie jar of its own.
-    timeout: seconds for the whole fetch, instead of `fetch.total_timeout`. retries: further attempts after one that may
-    succeed later, instead of `fetch.retries`. priority: higher is fetched earlier within
-    its host. dont_filter: fetch it even if it is known. cb_kwargs: further arguments of the callback; plain data.
+    timeout: seconds for the whole fetch, instead of `fetch.total_timeout`, or `Timeouts` for its phases. retries:
+    further attempts after one that may succeed later, instead of `fetch.retries`. priority: higher is fetched earlier
+    within its host. dont_filter: fetch it even if it is known. cb_kwargs: further arguments of the callback: plain
+    data.
 
     Raises ValueError for what can never be sent (a relative URL, an unknown method, two bodies at once, a line break
-    in a header, a header such as Host or Content-Length that follows from the rest, a proxy that is none) and TypeError
-    for what is of the wrong kind, so that a mistake shows at the spider's own line.
+    in a header, a header such as Host or Content-Length that follows from the rest, a proxy that is none, a timeout
+    that is no time) and TypeError for what is of the wrong kind, so that a mistake shows at the spider's own line.
     """
 
     __slots__ = (
@@ -80,7 +82,7 @@ class Request:
         cookies: Mapping[str, str] | None = None,
         session: str = "",
         proxy: str = "",
-        timeout: float | None = None,
+        timeout: float | Timeouts | None = None,
         retries: int | None = None,
         priority: int = 0,
         dont_filter: bool = False,
@@ -101,9 +103,7 @@ class Request:
         self.cookies = texts("cookies", cookies)
         self.session = of_kind("session", session, str)
         self.proxy = proxy_url(proxy)
-        self.timeout = None if timeout is None else float(of_kind("timeout", timeout, (int, float)))
-        if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"Request(timeout={timeout!r}): a number of seconds greater than 0")
+        self.timeout = checked(timeout)
         self.retries = None if retries is None else of_kind("retries", retries, int)
         if self.retries is not None and self.retries < 0:
             raise ValueError(f"Request(retries={retries!r}): a number of further attempts, 0 for none")
@@ -182,7 +182,7 @@ def details_of(request: Request) -> Details:
         cookies=tuple(request.cookies.items()),
         session=request.session,
         proxy=proxy_url(request.proxy),
-        timeout=request.timeout,
+        timeout=checked(request.timeout),
         retries=request.retries,
         dont_filter=request.dont_filter,
         statuses=request.handle_httpstatus_list,

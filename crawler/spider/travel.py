@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import msgspec
 
+from crawler.spider.timeouts import Timeouts
 from crawler.spider.url import KEY_BYTES as KEY
 from crawler.timeline import Timeline
 
@@ -31,7 +32,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     cookies: tuple[tuple[str, str], ...] = ()
     session: str = ""
     proxy: str = ""
-    timeout: float | None = None
+    timeout: float | Timeouts | None = None
     retries: int | None = None
     dont_filter: bool = False
     statuses: tuple[int, ...] = ()

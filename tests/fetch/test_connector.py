@@ -20,6 +20,7 @@ from crawler.fetch import connector
 from crawler.fetch.connector import Exchange, Resolver, Sockets
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.redirects import follow
+from crawler.spider.timeouts import Timeouts
 from crawler.spider.travel import Details, Failure, Page, Redirect
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -200,6 +201,55 @@ async def test_a_name_that_does_not_exist_is_not_asked_for_again_for_a_while(
         await resolver.resolve("gone.example", 80)
     assert len(queries) == asked + 1
     await resolver.close()
+
+
+async def test_who_waits_for_a_name_has_a_deadline_of_his_own_and_the_look_up_goes_on_for_the_others(
+    wire: Any, fetchers: Any, ticket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int((await wire.answers(OK)).rpartition(":")[2])
+    asked: list[str] = []
+    named = asyncio.Event()
+
+    async def resolve(self: Any, host: str, port: int = 0, family: Any = 0) -> list[dict[str, Any]]:
+        asked.append(host)
+        await named.wait()
+        return [connector._local(host, port, socket.AF_INET, "127.0.0.1")]
+
+    monkeypatch.setattr(connector.Resolver, "resolve", resolve)
+    fetcher = await fetchers(connect_timeout=60)
+    url = f"http://slow.example:{port}/"
+    impatient = asyncio.create_task(fetcher.fetch(ticket(url, timeout=Timeouts(connect=0.05)), nothing))
+    others = [asyncio.create_task(fetcher.fetch(ticket(url), nothing)) for _ in range(2)]
+    failure = await impatient
+    assert isinstance(failure, Failure)
+    assert failure.kind == "connect-timeout"
+    assert failure.detail == "no connection within 0.05 s (the request's own connect)"
+    assert fetcher.resolving == 2
+    named.set()
+    assert [type(result) for result in await asyncio.gather(*others)] == [Page, Page]
+    assert asked == ["slow.example"]
+
+
+@pytest.mark.parametrize("way", ["direct", "tunnel"])
+async def test_a_tls_handshake_may_take_as_long_as_the_connect_timeout_says(
+    wire: Any, fetchers: Any, ticket: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """asyncio's own limit of 60 s, made short here, ended it as `refused`."""
+    monkeypatch.setattr("asyncio.constants.SSL_HANDSHAKE_TIMEOUT", 0.05)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if way == "tunnel":
+            await wire.head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.read(1)
+        await asyncio.Event().wait()
+
+    url = await wire.serve(silent)
+    asked = {"url": url.replace("http:", "https:")} if way == "direct" else {"url": "https://a.example/", "proxy": url}
+    failure = await (await fetchers()).fetch(ticket(**asked, timeout=Timeouts(connect=0.3)), nothing)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "connect-timeout"
+    assert failure.detail == "no connection within 0.3 s (the request's own connect)"
 
 
 async def test_a_name_that_moves_into_a_private_network_is_blocked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import socket
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from crawler.config import FetchConfig
 from crawler.events import Bus
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import FAILURES
+from crawler.spider.timeouts import NAMES, Timeouts
 from crawler.spider.travel import Failure, Page, Redirect
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -218,7 +220,23 @@ async def test_a_request_may_bring_its_own_total(wire: Any, fetchers: Any, ticke
     assert failure.kind == "total-timeout"
 
 
-async def test_a_body_that_keeps_coming_but_too_slowly_is_given_up(wire: Any, fetchers: Any, ticket: Any) -> None:
+def full() -> tuple[str, list[socket.socket]]:
+    """A server that never accepts, and has no room left for who waits: a new connection is not answered at all."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=0)
+    held = [listening]
+    for _ in range(3):
+        waiting = socket.socket()
+        waiting.setblocking(False)
+        waiting.connect_ex(listening.getsockname())
+        held.append(waiting)
+    return f"http://127.0.0.1:{listening.getsockname()[1]}/", held
+
+
+async def hangs(wire: Any, sends: bytes) -> str:
+    return str(await wire.answers(sends, then="wait"))
+
+
+async def drips(wire: Any) -> str:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await wire.head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
@@ -227,7 +245,84 @@ async def test_a_body_that_keeps_coming_but_too_slowly_is_given_up(wire: Any, fe
             await writer.drain()
             await asyncio.sleep(0.005)
 
-    url = await wire.serve(drip)
+    return str(await wire.serve(drip))
+
+
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"
+OWN = [
+    ("connect", 0.05, "connect-timeout", "no connection within {} s"),
+    ("first_byte", 0.05, "first-byte-timeout", "no answer within {} s"),
+    ("idle", 0.05, "idle-timeout", "silence within the body for {} s"),
+    ("total", 0.05, "total-timeout", "not finished within {} s"),
+    ("min_rate", 1e6, "too-slow", "slower than {} bytes a second"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kind", "told"), OWN, ids=[own[0] for own in OWN])
+async def test_a_request_s_own_deadline_ends_it_and_its_neighbours_keep_the_crawl_s(
+    wire: Any, fetchers: Any, ticket: Any, name: str, value: float, kind: str, told: str
+) -> None:
+    held: list[socket.socket] = []
+    match name:
+        case "connect":
+            url, held = full()
+        case "first_byte":
+            url = await hangs(wire, b"")
+        case "min_rate":
+            url = await drips(wire)
+        case _:
+            url = await hangs(wire, BEGUN)
+    setting, figure = ("min_rate", 1000) if name == "min_rate" else (f"{name}_timeout", 0.4)
+    fetcher = await fetchers(**{setting: figure}, **({"idle_timeout": 0.2} if name == "min_rate" else {}))
+    # What a rate is counted over depends on `idle`, so the neighbour leaves both alone.
+    others = {other: 30 for other in NAMES if other != name and {other, name} != {"idle", "min_rate"}}
+    came = await asyncio.gather(
+        *(
+            fetcher.fetch(ticket(url, timeout=timeout), nothing)
+            for timeout in (None, Timeouts(**others), Timeouts(**{name: value}))
+        )
+    )
+    crawls, own = f"{told.format(figure)} (fetch.{setting})", f"{told.format(f'{value:g}')} (the request's own {name})"
+    assert [(failure.kind, failure.detail) for failure in came] == [(kind, crawls), (kind, crawls), (kind, own)]
+    for sock in held:
+        sock.close()
+
+
+async def test_a_request_may_be_more_patient_than_its_crawl(wire: Any, fetchers: Any, ticket: Any) -> None:
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.head(reader)
+        if b"/patient" in wire.seen[-1]:
+            await impatient_one_failed.wait()
+            writer.write(OK)
+        await reader.read()
+
+    impatient_one_failed = asyncio.Event()
+    url = await wire.serve(late)
+    fetcher = await fetchers(first_byte_timeout=0.05, total_timeout=0.1)
+    patient = asyncio.create_task(
+        fetcher.fetch(ticket(f"{url}/patient", timeout=Timeouts(first_byte=60, total=60)), nothing)
+    )
+    failure = await fetcher.fetch(ticket(url), nothing)
+    assert isinstance(failure, Failure)
+    impatient_one_failed.set()
+    assert isinstance(await patient, Page)
+
+
+async def test_a_connection_that_stands_already_has_no_time_to_connect(wire: Any, fetchers: Any, ticket: Any) -> None:
+    """What counts from then on is the first byte."""
+    url = await wire.answers(OK, OK, b"", then="wait")
+    fetcher = await fetchers()
+    own = Timeouts(connect=0.05, first_byte=0.1)
+    for _ in range(2):
+        assert isinstance(await fetcher.fetch(ticket(url, timeout=own), nothing), Page)
+    failure = await fetcher.fetch(ticket(url, timeout=own), nothing)
+    assert isinstance(failure, Failure)
+    assert (failure.kind, wire.connections) == ("first-byte-timeout", 1)
+    assert failure.detail == "no answer within 0.1 s (the request's own first_byte)"
+
+
+async def test_a_body_that_keeps_coming_but_too_slowly_is_given_up(wire: Any, fetchers: Any, ticket: Any) -> None:
+    url = await drips(wire)
     fetcher = await fetchers(idle_timeout=0.1, min_rate=100_000)
     failure = await fetcher.fetch(ticket(url), nothing)
     assert isinstance(failure, Failure)

@@ -21,6 +21,7 @@ from crawler.spider.request import (
     normal_request,
     request_of,
 )
+from crawler.spider.timeouts import Timeouts
 from crawler.spider.travel import PLAIN, decode_details
 
 URL = "http://shop.example/p?x=1"
@@ -52,6 +53,10 @@ _plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
     max_leaves=8,
 )
+_seconds = st.none() | st.floats(0.1, 100)
+_timeouts = st.builds(
+    Timeouts, connect=_seconds, first_byte=_seconds, idle=_seconds, total=_seconds, min_rate=st.none() | st.integers(0)
+)
 _arguments = st.fixed_dictionaries(
     {},
     optional={
@@ -64,7 +69,7 @@ _arguments = st.fixed_dictionaries(
         "cookies": st.dictionaries(_text, _text, max_size=2),
         "session": _text,
         "proxy": st.sampled_from(["", "http://p.example:3128", "https://me:secret@[::1]:1/"]),
-        "timeout": st.none() | st.floats(0.1, 100) | st.integers(1, 9),
+        "timeout": st.none() | st.floats(0.1, 100) | st.integers(1, 9) | _timeouts,
         "priority": st.integers(-5, 5),
         "dont_filter": st.booleans(),
         "cb_kwargs": st.dictionaries(_text, _plain, max_size=3),
@@ -132,6 +137,16 @@ def test_replace_changes_a_copy() -> None:
         request.replace(no_such=1)
 
 
+def test_a_timeout_is_the_whole_fetch_or_its_phases_and_the_copy_keeps_it() -> None:
+    assert Request(URL, timeout=5).timeout == 5.0
+    own = Timeouts(connect=1, first_byte=2, min_rate=0)
+    request = Request(URL, timeout=own)
+    assert request.timeout == request.replace(priority=1).timeout == own
+    assert request.replace(timeout=None).timeout is None
+    assert request_of(URL, encode_request(request)).timeout == own
+    assert encode_request(Request(URL, timeout=Timeouts())) == b"", "it says nothing, so nothing travels"
+
+
 @pytest.mark.parametrize("value", [object(), lambda: None, {1: object()}, 2**64, "\ud800", {"a": [print]}])
 def test_cb_kwargs_that_cannot_travel_are_refused_when_the_request_is_yielded(value: object) -> None:
     request = Request(URL, cb_kwargs={"k": value})
@@ -156,6 +171,7 @@ def test_dates_and_bytes_in_cb_kwargs_arrive_as_such() -> None:
     ("name", "value"),
     [
         ("timeout", "soon"),
+        ("timeout", -1),
         ("headers", {"X": 1}),
         ("cookies", {"a": None}),
         ("body", 5),

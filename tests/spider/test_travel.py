@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.spider import travel
+from crawler.spider.timeouts import Timeouts
 from crawler.spider.travel import (
     PLAIN,
     Answer,
@@ -45,7 +46,7 @@ _details = st.builds(
     method=_text,
     headers=_pairs,
     body=st.binary(max_size=8),
-    timeout=st.none() | st.floats(0, 9),
+    timeout=st.none() | st.floats(0, 9) | st.builds(Timeouts, idle=st.floats(0.5, 9)),
     dont_filter=st.booleans(),
     statuses=st.lists(st.integers(100, 599), max_size=3).map(tuple),
     hops=st.lists(_text, max_size=2).map(tuple),
