@@ -85,4 +85,5 @@ clean:
 	echo "building .venv with $$python"; "$$python" -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m compileall -q crawler
 	@touch $@

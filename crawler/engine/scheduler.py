@@ -16,9 +16,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import msgspec
-from aiolimiter import AsyncLimiter
 
 from crawler.clock import Clock
 from crawler.config import PolitenessConfig
@@ -35,6 +35,9 @@ from crawler.spider import url as urls
 from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
 from crawler.stages import HostWait, Wait
 from crawler.timeline import Timeline
+
+if TYPE_CHECKING:
+    from aiolimiter import AsyncLimiter
 
 HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
@@ -82,7 +85,7 @@ class Scheduler:
         self._pressure = pressure
         self._tally = tally
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
-        self._limiter = AsyncLimiter(1, 1 / config.max_rate) if config.max_rate else None
+        self._limiter = _limiter(config.max_rate) if config.max_rate else None
         self._most_doubtful = max(1, workers // PROBATION_SHARE)
         # All mutable state beside the lanes: the heap of those that wait for a time, apart for those that somebody
         # awaits and for those that hang; and robots.txt files to be stored.
@@ -440,6 +443,12 @@ class Scheduler:
 
     def __repr__(self) -> str:
         return f"<Scheduler {len(self.lanes)} lanes, {len(self._heap)} on the heap, {self.queue.qsize()} queued>"
+
+
+def _limiter(rate: float) -> AsyncLimiter:
+    from aiolimiter import AsyncLimiter  # not at the top: it takes 15 ms to load, and few crawls have a rate
+
+    return AsyncLimiter(1, 1 / rate)
 
 
 def _closed(state: hosts.HostState, now: float) -> Failed | None:

@@ -85,7 +85,7 @@ current: ContextVar[Exchange] = ContextVar("exchange")
 class Connector(TCPConnector):
     """Connections under the guard, with a bounded number of idle ones, whose sockets can be waited for."""
 
-    def __init__(self, guard: Guard, tls: ssl.SSLContext, resolver: Resolver) -> None:
+    def __init__(self, guard: Guard, tls: ssl.SSLContext | bool, resolver: Resolver) -> None:
         super().__init__(
             limit=0,
             ssl=tls,

@@ -70,19 +70,30 @@ _decode = msgspec.msgpack.Decoder(list[Cookie]).decode
 
 @functools.cache
 def _suffixes() -> PublicSuffixList:
-    """Never changes, and takes 0.1 s of CPU to load: once per process."""
+    """Never changes, and takes 0.05 to 0.1 s of CPU to load: once per process."""
     return PublicSuffixList()
 
 
 class SuffixList:
-    """Mozilla's list of public suffixes. The first one in a process takes 0.1 s to load: make it off the loop."""
+    """Mozilla's list of public suffixes. It is read when it is first asked for, and that takes 0.1 s: whoever is on a
+    loop lets a thread `load` it before. Not at the start: a crawl has other things to do there."""
 
     def __init__(self) -> None:
-        self._list = _suffixes()
+        self._list: PublicSuffixList | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._list is not None
+
+    def load(self) -> PublicSuffixList:
+        """Read it, unless that has been done."""
+        if self._list is None:
+            self._list = _suffixes()
+        return self._list
 
     def is_public(self, domain: str) -> bool:
         """Whether anybody may register names below this domain, so that no cookie may be set for it."""
-        return bool(self._list.is_public(domain))
+        return bool(self.load().is_public(domain))
 
 
 class Jar:

@@ -113,13 +113,12 @@ class Fetcher:
 
         Raises ConfigError for a `fetch.ca_file` without certificates, JobError for a folder that cannot be used.
         """
+        ca_file = self._config.ca_file
         try:
-            tls = await in_thread(tls_context, self._config.ca_file)
+            tls = await in_thread(tls_context, ca_file) if ca_file else True
         except OSError as bad:  # ssl.SSLError is one
-            raise ConfigError(
-                f"fetch.ca_file = {self._config.ca_file!r}: expected a file of certificates (PEM): {bad}"
-            ) from None
-        jars = Jars(await in_thread(SuffixList)) if self._config.cookies else None
+            raise ConfigError(f"fetch.ca_file = {ca_file!r}: expected a file of certificates (PEM): {bad}") from None
+        jars = Jars(SuffixList()) if self._config.cookies else None
         if self._spool is not None:
             await in_thread(self._spool.open)
         cache = None
@@ -198,6 +197,7 @@ class Fetcher:
         on_sent()
         self._replayed += 1
         if opened.jars is not None:
+            await opened.jars.ready()
             opened.jars.store(details.session, ticket.url, known.headers, self._clock.now())
         away = self._away(known.status, known.headers, ticket.url, details, most)
         if away is not None:
@@ -293,6 +293,7 @@ class Fetcher:
         """Make of an answer what it is."""
         status, headers, url = reply.status, reply.raw_headers, ticket.url
         if opened.jars is not None and SET_COOKIE in reply.headers:
+            await opened.jars.ready()
             opened.jars.store(details.session, url, headers, self._clock.now())
         away = self._away(status, headers, url, details, most, elapsed)
         if away is None and (refused := self._refused(ticket, status, headers)):

@@ -6,12 +6,14 @@ costs nothing. A jar that has to go, because there are too many, is forgotten in
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from crawler.errors import JobError
 from crawler.fetch.cookies import Jar, SuffixList
+from crawler.fetch.spool import in_thread
 
 MOST_JARS = 1_000
 _STORED = "cookies"
@@ -22,11 +24,18 @@ class Jars:
 
     def __init__(self, suffixes: SuffixList) -> None:
         self._suffixes = suffixes
+        self._reading = asyncio.Lock()
         self._jars: dict[str, Jar] = {}
         self._gone: set[str] = set()
         """Names in the job's storage of jars that had to go."""
         self._changed: set[str] = set()
         """Sessions that have been told something since the last look."""
+
+    async def ready(self) -> None:
+        """Await this before `store`: what it needs is read in a thread when the first cookie comes."""
+        if not self._suffixes.is_loaded:
+            async with self._reading:
+                await in_thread(self._suffixes.load)
 
     def header(self, session: str, url: str, now: float) -> str:
         """The Cookie header that this session sends to the URL, "" for none."""

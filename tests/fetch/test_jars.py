@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from crawler.errors import JobError
+from crawler.fetch import cookies
 from crawler.fetch import jars as module
 from crawler.fetch.cookies import SuffixList
 from crawler.fetch.jars import Jars
@@ -82,3 +85,13 @@ def test_the_same_cookie_again_is_not_stored_again(first: bytes, second: bytes, 
 def test_damaged_storage_is_the_job_s_fault() -> None:
     with pytest.raises(JobError, match=r"cookies of a\.example"):
         Jars(SUFFIXES).restore({"cookies a.example ": b"\xc1"})
+
+
+async def test_the_list_of_suffixes_is_read_once_and_only_when_a_cookie_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    monkeypatch.setattr(cookies, "_suffixes", lambda: reads.append(1) or SUFFIXES.load())
+    jars = Jars(SuffixList())
+    assert jars.header("", "https://a.example/", 0.0) == ""
+    assert reads == []
+    await asyncio.gather(*(jars.ready() for _ in range(5)))
+    assert reads == [1]

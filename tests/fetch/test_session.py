@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
+from aiohttp import connector
 
 from crawler.errors import ConfigError
 from crawler.fetch.session import tls_context
@@ -133,10 +134,11 @@ async def test_a_file_without_certificates_is_refused_at_the_start(
         await fetchers(ca_file=str(path))
 
 
-def test_tls_verifies_by_default() -> None:
-    context = tls_context("")
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
+def test_tls_verifies_with_and_without_a_file_of_its_own() -> None:
+    own = tls_context(ssl.get_default_verify_paths().openssl_cafile)
+    for context in (own, connector._SSL_CONTEXT_VERIFIED):
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
 
 
 class Proxy:
