@@ -122,7 +122,7 @@ class Journey:
     async def worker(self, place: Place) -> None:
         here.set(place)
         while True:
-            ticket, refusal, timeline = await self._scheduler.queue.get()
+            ticket, refusal, timeline = await self._scheduler.queue.take()
             place.at(self._stage_of(ticket), timeline)
             self._timelines[ticket.id] = timeline
             await self._serve(ticket, refusal)

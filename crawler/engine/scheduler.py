@@ -28,6 +28,7 @@ from crawler.engine.pressure import Pressure
 from crawler.engine.quarantine import Quarantine
 from crawler.engine.slots import Slots
 from crawler.engine.tally import Tally
+from crawler.engine.workqueue import WorkQueue
 from crawler.frontier.base import Frontier
 from crawler.kinds import Drop
 from crawler.politeness import hosts, robots
@@ -75,7 +76,7 @@ class Scheduler:
         named: Callable[[str], None],
     ) -> None:
         self.slots = Slots(workers, clock, released=self._released)
-        self.queue: asyncio.Queue[Handed] = asyncio.Queue(maxsize=self.slots.most)
+        self.queue = WorkQueue[Handed]()
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
@@ -124,7 +125,7 @@ class Scheduler:
             now = monotonic()
             timeline = Timeline(handed[0].url, self._known or now, self._turn or now)
             self._known = self._turn = 0.0
-            self.queue.put_nowait((*handed, timeline))
+            self.queue.put((*handed, timeline))
 
     # ---- what workers and the committer tell -----------------------------------------------------------------
 
@@ -140,9 +141,9 @@ class Scheduler:
     def sent(self, ticket: Ticket) -> None:
         """The request has really been written: the host's delay counts from now."""
         lane = self.lanes[ticket.host]
-        now = self._clock.now()
-        self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
         if lane.sending or self.rules.delay(lane.state):
+            now = self._clock.now()
+            self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
             lane.sending = 0
             lane.state = self.rules.sent(lane.state, now, self._random.random())
             self._arrange(lane)
@@ -316,7 +317,7 @@ class Scheduler:
         if lane.hops:
             hop = lane.hops.popleft()
             if closed is None:
-                self._begin(lane, hop)
+                self._begin(lane, hop, now)
             else:
                 self._arrange(lane)
             return hop, closed
@@ -331,7 +332,7 @@ class Scheduler:
         if self._obey_robots:
             known = lane.robots.get(urls.origin(ticket.url))
             if known is None or (known.expires <= now and not known.given_up(now)):
-                return self._ask_robots(lane, ticket), None
+                return self._ask_robots(lane, ticket, now), None
             if known.verdict == "unreachable" and not known.given_up(now):
                 lane.state = self.rules.not_before(lane.state, known.expires)
                 self._arrange(lane)
@@ -352,23 +353,23 @@ class Scheduler:
                 self._arrange(lane)
                 return ticket, Failed("poison", "the process died again and again while only this page was under way")
         self._open(lane)
-        self._begin(lane, ticket)
+        self._begin(lane, ticket, now)
         self.lanes.read_ahead(lane)
         return ticket, None
 
-    def _begin(self, lane: Lane, ticket: Ticket) -> None:
+    def _begin(self, lane: Lane, ticket: Ticket, now: float) -> None:
         """A request to this host is under way. Where no gap is to be kept, the next one need not wait for its sending:
         several go in one turn of the loop, and everything behind them works on more than one page at a time.
 
-        Written down at once and again when it has been sent: a kill may come after a server has got it and before we
-        know.
+        Written down at once: a kill may come after a server has got it and before we know. Where a gap is to be kept,
+        written down again with the time at which it has been sent.
         """
-        self._frontier.sent(ticket, self._clock.now(), self._quarantine.is_alone(ticket))
+        self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
         lane.fetching += 1
         if self.rules.delay(lane.state):
             lane.sending = ticket.id
         else:  # its next turn comes after that of those who are due by now
-            lane.state = self.rules.sent(lane.state, self._clock.now())
+            lane.state = self.rules.sent(lane.state, now)
             self._arrange(lane)
         if lane.state.hangs:
             self._doubtful.add(ticket.id)
@@ -384,12 +385,12 @@ class Scheduler:
             lane.open += 1
             self._tally.open += 1
 
-    def _ask_robots(self, lane: Lane, ticket: Ticket) -> Ticket:
+    def _ask_robots(self, lane: Lane, ticket: Ticket, now: float) -> Ticket:
         """A ticket for robots.txt in this host's turn; nobody else waits for it."""
         lane.robots_asked = urls.origin(ticket.url)
         self._robots_serial -= 1
         asked = Ticket(id=self._robots_serial, key=b"", host=ticket.host, url=robots.location(ticket.url))
-        self._begin(lane, asked)
+        self._begin(lane, asked, now)
         return asked
 
     def _arrange(self, lane: Lane) -> None:
@@ -442,7 +443,7 @@ class Scheduler:
         )
 
     def __repr__(self) -> str:
-        return f"<Scheduler {len(self.lanes)} lanes, {len(self._heap)} on the heap, {self.queue.qsize()} queued>"
+        return f"<Scheduler {len(self.lanes)} lanes, {len(self._heap)} on the heap, {len(self.queue)} queued>"
 
 
 def _limiter(rate: float) -> AsyncLimiter:

@@ -26,7 +26,8 @@ class Slots:
         self.most = slots * (1 + LENT_PER_SLOT)
         """Requests that can be under way at once, the waiting ones included."""
         self._clock = clock
-        self._free = asyncio.Semaphore(slots)
+        self._free = slots
+        self._waiter: asyncio.Future[None] | None = None
         self._can_lend = slots * LENT_PER_SLOT
         self._released = released
         # All mutable state: who waits for a server since when, in order; whose slot is lent; when we look next.
@@ -36,8 +37,11 @@ class Slots:
         self._timer: Timer | None = None
 
     async def acquire(self) -> None:
-        """Wait for a slot."""
-        await self._free.acquire()
+        """Wait for a slot. For one task."""
+        while not self._free:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        self._free -= 1
 
     def use(self, ticket: int) -> None:
         """The slot that was acquired is this ticket's, and it is on its way to its server."""
@@ -60,7 +64,9 @@ class Slots:
             self._release(ticket)
 
     def _release(self, ticket: int) -> None:
-        self._free.release()
+        self._free += 1
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         self._released(ticket)
 
     def _ring(self) -> None:

@@ -257,7 +257,7 @@ class Fetcher:
 
     async def _send(self, opened: _Opened, exchange: Exchange, ticket: Ticket, details: Details) -> Reply:
         url, jars = ticket.url, opened.jars
-        cookies = jars.header(details.session, url, self._clock.now()) if jars is not None else ""
+        cookies = jars.header(details.session, url, self._clock.now()) if jars is not None and jars.sessions else ""
         if details is PLAIN and self._simple and not cookies and "@" not in url:
             return await opened.session.send(exchange, "GET", url)
         proxy = self._proxies.choose(details.proxy, details.session)

@@ -25,7 +25,8 @@ class Jars:
     def __init__(self, suffixes: SuffixList) -> None:
         self._suffixes = suffixes
         self._reading = asyncio.Lock()
-        self._jars: dict[str, Jar] = {}
+        self._jars = self.sessions = dict[str, Jar]()
+        """By session; empty, as in most crawls: there is nothing to ask."""
         self._gone: set[str] = set()
         """Names in the job's storage of jars that had to go."""
         self._changed: set[str] = set()

@@ -59,7 +59,7 @@ class Board:
         """Raises OSError if the file cannot be made."""
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._map: mmap.mmap | None = None
+        self._map = mmap.mmap(-1, _START)  # until the file has its size
         self._slots = 0
         self._free: list[int] = []
         self._taken: dict[int | bytes, int] = {}
@@ -73,7 +73,7 @@ class Board:
 
     def read(self) -> Left:
         """The run that wrote the board, and what it had under way."""
-        view = self._mapped()
+        view = self._map
         magic, run = _HEADER.unpack_from(view)
         if magic != _MAGIC:
             return Left()
@@ -87,7 +87,7 @@ class Board:
 
     def begin(self, run: int) -> None:
         """Wipe it for a new run."""
-        view = self._mapped()
+        view = self._map
         view[:] = bytes(len(view))
         _HEADER.pack_into(view, 0, _MAGIC, run)
         self._taken.clear()
@@ -95,7 +95,7 @@ class Board:
 
     def leave(self) -> None:
         """The run ends in order: what is under way has not killed it. Needs no space on the disk."""
-        self._mapped()[_LEFT] = 1
+        self._map[_LEFT] = 1
 
     def write(self, key: int | bytes, place: bytes, at: float, alone: bool = False) -> None:
         """The ticket with this id is being sent; for what is no row, the last request to the host with this id."""
@@ -105,7 +105,7 @@ class Board:
                 self._grow(2 * self._slots)
             slot = self._taken[key] = self._free.pop()
         start = _START + slot * _SIZE
-        view = self._mapped()
+        view = self._map
         # Dead while it is written, live afterwards: a kill in between leaves no half record that looks whole.
         view[start + _LIVE] = 0
         _RECORD.pack_into(view, start, at, alone, place)
@@ -116,20 +116,18 @@ class Board:
         """Whether the ticket's page is with a parse process."""
         slot = self._taken.get(key)
         if slot is not None:
-            self._mapped()[_START + slot * _SIZE + _AWAY] = away
+            self._map[_START + slot * _SIZE + _AWAY] = away
 
     def clear(self, key: int | bytes) -> None:
         """The ticket's outcome is committed, or it waits again; what the host was asked is known elsewhere."""
         slot = self._taken.pop(key, None)
         if slot is not None:
-            self._mapped()[_START + slot * _SIZE + _LIVE] = 0
+            self._map[_START + slot * _SIZE + _LIVE] = 0
             self._free.append(slot)
 
     def close(self) -> None:
         """Let go of the file; what is on it stays. Idempotent."""
-        if self._map is not None:
-            self._map.close()
-            self._map = None
+        self._map.close()  # whoever writes now gets a ValueError
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -137,16 +135,10 @@ class Board:
     def _grow(self, slots: int) -> None:
         # Allocated, not merely sized: a write into a hole of a mapped file on a full disk would be a SIGBUS.
         os.posix_fallocate(self._fd, 0, _START + slots * _SIZE)
-        if self._map is not None:
-            self._map.close()
+        self._map.close()
         self._map = mmap.mmap(self._fd, 0)
         self._free.extend(range(slots - 1, self._slots - 1, -1))
         self._slots = slots
-
-    def _mapped(self) -> mmap.mmap:
-        if self._map is None:
-            raise ValueError("the board is closed")
-        return self._map
 
     def __repr__(self) -> str:
         return f"<Board {self._path} {len(self._taken)} of {self._slots} under way>"

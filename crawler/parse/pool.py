@@ -121,7 +121,7 @@ class ParsePool:
             raise RuntimeError("the parse pool is closed")
         await self._room.enter(size)
         try:
-            file = await self._file_of(job)
+            file = await self._file_of(job) if job.spool is not None or size >= policy.SPOOL else -1
         except BaseException:
             self._room.leave(size)
             raise

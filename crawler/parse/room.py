@@ -22,8 +22,11 @@ class Room:
 
     async def enter(self, size: int) -> None:
         """Raises RuntimeError if the room is shut meanwhile."""
-        if not self._waiters and self._fits(size):
-            self._take(size)
+        if not self._waiters and (
+            self.pages == 0 or (self.pages < self._max_pages and self.bytes + size <= self._max_bytes)
+        ):  # as `_fits`: nearly every page comes this way
+            self.pages += 1
+            self.bytes += size
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((waiter, size))
@@ -45,7 +48,8 @@ class Room:
     def leave(self, size: int) -> None:
         self.pages -= 1
         self.bytes -= size
-        self._admit()
+        if self._waiters:
+            self._admit()
 
     def shut(self) -> None:
         """Turn away whoever waits."""

@@ -79,7 +79,7 @@ class Finds(msgspec.Struct, omit_defaults=True):
     million records that the garbage collector must look at hold the loop for a tenth of a second."""
 
     def __len__(self) -> int:
-        return len(self.records) + sum(count for count, _ in self.earlier)
+        return len(self.records) + (sum(count for count, _ in self.earlier) if self.earlier else 0)
 
 
 def part_of(finds: Finds, start: int, end: int) -> Finds:

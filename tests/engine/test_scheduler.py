@@ -73,8 +73,8 @@ class Rig:
     def taken(self) -> list[Ticket]:
         """What the workers have been handed since the last call."""
         tickets = []
-        while not self.scheduler.queue.empty():
-            ticket, refusal, _ = self.scheduler.queue.get_nowait()
+        while self.scheduler.queue:
+            ticket, refusal, _ = self.scheduler.queue.take_at_once()
             if refusal is None:
                 tickets.append(ticket)
             else:

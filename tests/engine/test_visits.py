@@ -63,7 +63,7 @@ class Rig:
 
     async def work(self) -> None:
         while True:
-            ticket, refusal, _ = await self.scheduler.queue.get()
+            ticket, refusal, _ = await self.scheduler.queue.take()
             if refusal is not None:
                 self.visits.refused(ticket, refusal)
             elif self.visits.expects(ticket):
