@@ -27,9 +27,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 INLINE = 64 * 1024
 """Bytes of compressed input that inflate on the loop."""
 INLINE_OUTPUT = 512 * 1024
-"""Bytes that they may yield there: under 2 ms; the rest in a thread."""
+"""Bytes that all layers may yield there: under 2 ms; the rest in a thread."""
 AT_ONCE = 1024 * 1024
-"""Bytes of output in one trip to a thread."""
+"""Bytes that all layers yield in one trip to a thread."""
 
 
 def declared_length(value: str) -> int | None:
@@ -111,10 +111,10 @@ class BodyReader:
         output = inflater.feed(data)
         room = True
         if len(data) <= INLINE:
-            before = inflater.given
+            before = inflater.made
             for piece in output:
                 room = await gathering.add(piece)
-                if inflater.given - before > INLINE_OUTPUT:
+                if inflater.made - before > INLINE_OUTPUT:
                     break
             else:
                 return room
@@ -122,7 +122,7 @@ class BodyReader:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="fetch-inflate")
         loop = asyncio.get_running_loop()
         with stream.held():
-            while pieces := await loop.run_in_executor(self._thread, _some, output):
+            while pieces := await loop.run_in_executor(self._thread, _some, inflater, output):
                 for piece in pieces:
                     room = await gathering.add(piece)
         return room
@@ -178,12 +178,12 @@ class _Stream:
             self._deadline.resume(monotonic())
 
 
-def _some(output: Iterator[bytes]) -> list[bytes]:
+def _some(inflater: Inflater, output: Iterator[bytes]) -> list[bytes]:
+    """In the thread: a trip's worth of work, though nothing of it be output; empty at the end."""
+    enough = inflater.made + AT_ONCE
     pieces: list[bytes] = []
-    size = 0
     for piece in output:
         pieces.append(piece)
-        size += len(piece)
-        if size >= AT_ONCE:
+        if inflater.made >= enough:
             break
     return pieces

@@ -1,9 +1,10 @@
 """Content-Encoding undone: gzip, deflate, br, zstd, also stacked, in small steps under a cap.
 
 A body inflates in pieces of a bounded size, so the caller decides after each whether to go on, where to run the next
-one, and when it is enough: a bomb is cut off at the cap and never exists as a whole. What browsers accept is accepted
-(raw deflate, several gzip members, rubbish after the last one); a stream that ends before its end is data loss, not
-success; a stream that is not what its label says is a failure.
+one, and when it is enough: a bomb is cut off at the cap and never exists as a whole. What each layer yields counts, not
+the innermost one's alone: `gzip, gzip, gzip` around millions of empty members, 363 bytes, yielded nothing for 16 s.
+What browsers accept is accepted (raw deflate, several gzip members, rubbish after the last one); a stream that ends
+before its end is data loss, not success; a stream that is not what its label says is a failure.
 
 aiohttp's own inflation is switched off: it hands a truncated gzip page over as a success, leaves `gzip, gzip`
 undecoded, and runs on the event loop however large the body.
@@ -33,6 +34,8 @@ SLICE = 4096
 """Bytes of input in one go, so that it is known what a piece of output was made of."""
 MOST_CODINGS = 5
 """Layers that anybody has a use for is two; curl stops at five as well."""
+MOST_MEMBERS = 1_000
+"""gzip members and zstd frames of a body, over all layers: each costs up to 11 µs, though it be empty."""
 BOMB_RATIO = 100
 """Output to input beyond which a body over the cap is called a bomb. HTML seldom passes 20; gzip can reach 1,032."""
 # RFC 9659: a content coding's window is at most 8 MiB, so that a decoder's memory is bounded.
@@ -65,6 +68,9 @@ def codings(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
 class _Stage(Protocol):
     """One layer: takes input, yields output in pieces of at most about STEP bytes; knows whether it is complete."""
 
+    begun: int
+    """Members or frames so far."""
+
     def feed(self, data: bytes) -> Iterator[bytes]: ...
 
     def complete(self) -> bool: ...
@@ -81,6 +87,7 @@ class _Zlib:
         self._ended = False
         """A stream has ended: what follows is another gzip member, or rubbish that everybody ignores."""
         self._rubbish = False
+        self.begun = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data and not self._rubbish:
@@ -107,6 +114,7 @@ class _Zlib:
             self._inflate = zlib.decompressobj(31)
         else:
             self._rubbish = True
+        self.begun += self._inflate is not None
         return data
 
     def complete(self) -> bool:
@@ -121,6 +129,7 @@ class _Brotli:
     def __init__(self) -> None:
         self._inflate = brotli.Decompressor()
         self._started = False
+        self.begun = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if not data:
@@ -144,9 +153,11 @@ class _Zstd:
         self._inflate = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
         self._started = False
         self._fresh = True
+        self.begun = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or not (self._fresh or self._inflate.needs_input or self._inflate.eof):
+            self.begun += self._fresh
             self._started, self._fresh = True, False
             piece = self._inflate.decompress(data, STEP)
             if piece:
@@ -170,43 +181,75 @@ def _stage(coding: str) -> _Stage:
 class Inflater:
     """Undoes the codings of one body. Feed it the bytes as they come; `finish` says whether all of it was there.
 
-    cap: bytes of output beyond which it raises FetchFailed `too-large`, or `bomb` if the input was far smaller.
+    cap: bytes of any layer's output beyond which it raises FetchFailed `too-large`, or `bomb` if the input was far
+    smaller.
     """
 
     def __init__(self, layers: Sequence[str], cap: int) -> None:
         self._stages = [_stage(coding) for coding in reversed(layers)]
         self._layers = layers
         self._cap = cap
-        self.taken = 0
-        self.given = 0
+        # State: bytes taken in, and bytes that each layer has yielded, the innermost last. Changed in feed and _run.
+        self._passed = [0] * (len(layers) + 1)
+
+    @property
+    def taken(self) -> int:
+        """Bytes of input so far."""
+        return self._passed[0]
+
+    @property
+    def given(self) -> int:
+        """Bytes of output so far."""
+        return self._passed[-1]
+
+    @property
+    def made(self) -> int:
+        """Bytes that all layers together have yielded: the work so far, though nothing of it be output."""
+        return sum(self._passed) - self._passed[0]
+
+    @property
+    def members(self) -> int:
+        """gzip members and zstd frames so far, in all layers."""
+        return sum(stage.begun for stage in self._stages)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Output in pieces. Stop asking at any time; what was not asked for does not exist yet.
+        """Output in pieces, an empty one where a layer has yielded something and the innermost nothing yet.
 
-        Raises FetchFailed: `encoding`, `too-large` or `bomb`.
+        Stop asking at any time; what was not asked for does not exist yet. `made` grows by at most about two STEP from
+        one piece to the next. Raises FetchFailed: `encoding`, `too-large` or `bomb`.
         """
         try:
-            for start in range(0, len(data), SLICE):
-                part = data[start : start + SLICE]
-                self.taken += len(part)
-                for piece in self._run(0, part):
-                    self.given += len(piece)
-                    if self.given > self._cap:
-                        raise self._too_much()
-                    yield piece
+            yield from self._run(0, data)
         except (zlib.error, brotli.error, zstd.ZstdError) as bad:
-            raise FetchFailed("encoding", f"Content-Encoding: {', '.join(self._layers)}: {bad}") from None
+            raise self._bad(str(bad)) from None
 
     def _run(self, depth: int, data: bytes) -> Iterator[bytes]:
-        if depth == len(self._stages):
-            yield data
-            return
-        for piece in self._stages[depth].feed(data):
-            yield from self._run(depth + 1, piece)
+        """The layer `depth`, the outermost being 0, and those within it. In slices also there: what follows a gzip
+        member is copied."""
+        stage, innermost = self._stages[depth], depth + 1 == len(self._stages)
+        for start in range(0, len(data), SLICE):
+            part = data[start : start + SLICE]
+            if depth == 0:
+                self._passed[0] += len(part)
+            for piece in stage.feed(part):
+                self._count(depth + 1, len(piece))
+                if innermost:
+                    yield piece
+                else:
+                    yield b""
+                    yield from self._run(depth + 1, piece)
+            if self.members > MOST_MEMBERS:
+                raise self._bad(f"more than {MOST_MEMBERS:,} members or frames")
 
-    def _too_much(self) -> FetchFailed:
-        kind = "bomb" if self.given > BOMB_RATIO * max(1, self.taken) else "too-large"
-        return FetchFailed(kind, f"{self.taken:,} bytes inflate to more than {self._cap:,}")
+    def _count(self, layer: int, size: int) -> None:
+        self._passed[layer] += size
+        made = self._passed[layer]
+        if made > self._cap:
+            kind = "bomb" if made > BOMB_RATIO * max(1, self.taken) else "too-large"
+            raise FetchFailed(kind, f"{self.taken:,} bytes inflate to more than {self._cap:,}")
+
+    def _bad(self, why: str) -> FetchFailed:
+        return FetchFailed("encoding", f"Content-Encoding: {', '.join(self._layers)}: {why}")
 
     def finish(self) -> bool:
         """Whether every layer has come to its own end; False: the body was cut off on the way."""

@@ -147,7 +147,8 @@ class Gathering:
 
     async def add(self, piece: bytes) -> bool:
         """Take a piece. False: memory is short, wait for room before reading on. Raises JobError for a full disk."""
-        self._pieces.append(piece)
+        if piece:
+            self._pieces.append(piece)
         self._waiting += len(piece)
         self.size += len(piece)
         if self.size <= SMALL:

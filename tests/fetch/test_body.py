@@ -109,9 +109,9 @@ async def test_large_inflation_leaves_the_loop_and_small_does_not(
     threads: list[str] = []
     some = bodies._some
 
-    def spy(output: Any) -> list[bytes]:
+    def spy(*arguments: Any) -> list[bytes]:
         threads.append(threading.current_thread().name)
-        return some(output)
+        return some(*arguments)
 
     monkeypatch.setattr(bodies, "_some", spy)
     fetcher = await fetchers()
@@ -124,6 +124,30 @@ async def test_large_inflation_leaves_the_loop_and_small_does_not(
     assert len(page.body) == 5_500_000
     assert threads
     assert threading.main_thread().name not in threads
+
+
+async def test_layers_that_yield_nothing_leave_the_loop_and_come_back_after_each_step(
+    wire: Any, fetchers: Any, ticket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[int] = []
+    some = bodies._some
+
+    def spy(inflater: Any, output: Any) -> list[bytes]:
+        before = inflater.made
+        try:
+            return some(inflater, output)
+        finally:
+            trips.append(inflater.made - before)
+
+    monkeypatch.setattr(bodies, "_some", spy)
+    # Empty brotli blocks, a byte each: 20 MB of them in 20 KB, and no output at all.
+    packed = gzip.compress(b"\x0c" + b"\x06" * (20 * MIB) + b"\x03")
+    sent = answer(packed, b"Content-Encoding: br, gzip")
+    page = await (await fetchers()).fetch(ticket(await wire.answers(sent)), nothing)
+    assert isinstance(page, Page)
+    assert page.body == b""
+    assert sum(trips) > 18 * MIB
+    assert max(trips) <= bodies.AT_ONCE + 2 * bodies.STEP
 
 
 async def test_when_memory_is_short_later_bodies_wait_and_all_arrive(wire: Any, fetchers: Any, ticket: Any) -> None:

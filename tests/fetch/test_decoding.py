@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.fetch.decoding import STEP, Inflater, codings
+from crawler.fetch.decoding import MOST_MEMBERS, SLICE, STEP, Inflater, codings
 from crawler.fetch.translate import FetchFailed
 
 if sys.version_info >= (3, 14):
@@ -112,6 +112,51 @@ def test_a_bomb_inside_a_bomb_is_cut_off_as_well() -> None:
     with pytest.raises(FetchFailed) as caught:
         inflate(("gzip", "gzip"), bomb, cap=1_000_000)
     assert caught.value.kind == "bomb"
+
+
+EMPTY_BROTLI = b"\x0c" + b"\x06" * 30_000_000 + b"\x03"
+"""A brotli stream of nothing but empty metadata blocks (RFC 7932 section 9.2), a byte each."""
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@pytest.mark.parametrize("around", [(), ("gzip",), ("gzip", "gzip"), ("zstd",), ("br", "gzip")])
+def test_members_and_frames_without_end_are_refused_at_any_depth(coding: str, around: tuple[str, ...]) -> None:
+    packed = PACK[coding](b"") * 100_000
+    for outer in around:
+        packed = PACK[outer](packed)
+    inflater = Inflater((coding, *around), 1 << 24)
+    with pytest.raises(FetchFailed) as caught:
+        for piece in inflater.feed(packed):
+            assert not piece
+    assert caught.value.kind == "encoding"
+    assert "1,000" in caught.value.detail
+    assert inflater.members <= MOST_MEMBERS + SLICE // 8
+
+
+def test_a_thousand_members_are_a_body() -> None:
+    assert inflate(("gzip",), gzip.compress(b"x") * MOST_MEMBERS) == (b"x" * MOST_MEMBERS, True)
+
+
+@pytest.mark.parametrize(
+    ("layers", "packed"),
+    [
+        (("br", "gzip"), gzip.compress(EMPTY_BROTLI)),
+        (("br", "zstd", "gzip"), gzip.compress(zstd.compress(EMPTY_BROTLI))),
+        (("deflate", "gzip"), gzip.compress(b"\0\0\0\xff\xff" * 6_000_000)),
+    ],
+    ids=["brotli", "brotli-deeper", "deflate"],
+)
+def test_layers_that_yield_nothing_are_counted_by_what_goes_into_them(layers: tuple[str, ...], packed: bytes) -> None:
+    inflater = Inflater(layers, 8_000_000)
+    most = before = 0
+    with pytest.raises(FetchFailed) as caught:
+        for piece in inflater.feed(packed):
+            assert not piece
+            most, before = max(most, inflater.made - before), inflater.made
+    assert caught.value.kind == "bomb"
+    assert inflater.given == 0
+    assert inflater.made < 8_000_000 + 3 * STEP
+    assert most <= 2 * STEP + 1024, "its caller can stop or move it after each step, though there is no output"
 
 
 def test_deflate_comes_with_and_without_its_wrapper() -> None:

@@ -330,15 +330,21 @@ def bomb(coding: str) -> bytes:
             return brotli.compress(zeros, quality=5)  # type: ignore[no-any-return]
         case "zstd":
             return zstd.compress(zeros)
+        case "empty members":
+            return gzip.compress(gzip.compress(gzip.compress(b"") * 100_000))
+        case "empty frames":
+            return gzip.compress(zstd.compress(b"") * 100_000)
+        case "empty blocks":  # of brotli, a byte each
+            return gzip.compress(b"\x0c" + b"\x06" * 40_000_000 + b"\x03", 5)
     return gzip.compress(gzip.compress(zeros, 9), 9)
 
 
-def bombs(name: str, coding: str, label: bytes) -> None:
+def bombs(name: str, coding: str, label: bytes, outcome: str = "bomb") -> None:
     def script(peer: Peer) -> None:
         peer.request()
         peer.send(page(bomb(coding), b"Content-Encoding: " + label))
 
-    SERVERS.append(Server(name, "bomb", script))
+    SERVERS.append(Server(name, outcome, script))
 
 
 bombs("bomb_gzip", "gzip", b"gzip")
@@ -346,6 +352,9 @@ bombs("bomb_deflate", "deflate", b"deflate")
 bombs("bomb_brotli", "br", b"br")
 bombs("bomb_zstd", "zstd", b"zstd")
 bombs("bomb_within_a_bomb", "both", b"gzip, gzip")
+bombs("a_hundred_thousand_members_of_nothing", "empty members", b"gzip, gzip, gzip", "encoding")
+bombs("a_hundred_thousand_frames_of_nothing", "empty frames", b"zstd, gzip", "encoding")
+bombs("bomb_that_yields_nothing", "empty blocks", b"br, gzip")
 
 PACKED = gzip.compress(HTML, mtime=1)  # the time of packing stands in it, and what brotli makes of it varies
 sends("plain_text_labelled_gzip", "encoding", page(HTML, b"Content-Encoding: gzip"))
