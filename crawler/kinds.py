@@ -77,6 +77,9 @@ FAILURES: dict[str, FailureKind] = _kinds(
     FailureKind("redirect-blocked", False, Fault.SERVER, "a redirect to something that is not a usable http(s) URL"),
     # Waits that have an end.
     FailureKind("robots-unreachable", False, Fault.SERVER, "robots.txt could not be had for too long"),
+    FailureKind(
+        "unavailable", False, Fault.SERVER, "the host gave nothing but 429, 503, time-outs and resets for an hour"
+    ),
     FailureKind("retry-after", False, Fault.SERVER, "Retry-After lies beyond politeness.max_retry_after"),
     # The spider's code.
     FailureKind("callback-error", False, Fault.SPIDER, "the callback raised"),

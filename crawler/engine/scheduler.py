@@ -313,7 +313,8 @@ class Scheduler:
 
     def _take(self, lane: Lane, now: float) -> HandOut | None:
         """The lane's next ticket, marked as under way; None if it has none at hand or may not be asked yet."""
-        closed = _closed(lane.state, now)
+        why = self.rules.closed(lane.state, now)
+        closed = None if why is None else Failed(*why)
         if lane.hops:
             hop = lane.hops.popleft()
             if closed is None:
@@ -450,9 +451,3 @@ def _limiter(rate: float) -> AsyncLimiter:
     from aiolimiter import AsyncLimiter  # not at the top: it takes 15 ms to load, and few crawls have a rate
 
     return AsyncLimiter(1, 1 / rate)
-
-
-def _closed(state: hosts.HostState, now: float) -> Failed | None:
-    """What a request to a host that wants to be left alone for very long has failed of."""
-    left = state.closed_until - now
-    return Failed("retry-after", f"the host asks to be left alone for {left:.0f} s more") if left > 0 else None

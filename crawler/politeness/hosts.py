@@ -7,7 +7,8 @@ and when, and asks `state.next_at` and `limit(state)`.
 The adaptive delay (`politeness.delay = "auto"`) is the host's own smoothed response time: a host that needs 80 ms for
 an answer is asked about once in 80 ms, one that struggles is left alone in proportion. 429, 503, time-outs and resets
 add a back-off that doubles, and that good answers halve again. A Retry-After is obeyed: up to
-`politeness.max_retry_after` the host waits for it; beyond, it is closed, and nothing is asked until then.
+`politeness.max_retry_after` the host waits for it; beyond, it is closed, and nothing is asked until then. A host that
+has given nothing but trouble for an hour is closed for an hour, so a crawl ends although a host never recovers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ SMOOTHING = 0.25
 FIRST_BACKOFF = 1.0
 """Seconds added after the first sign of trouble."""
 MAX_BACKOFF = 300.0
-"""Seconds; a host that refuses for hours is asked every five minutes, until its requests run out of attempts."""
+"""Seconds; a host that goes on refusing is asked every five minutes."""
+PATIENCE = 3600.0
+"""Seconds of nothing but trouble after which a host is closed, and for how long. At five minutes a request and three
+attempts a page, a thousand pages of a host that answers 429 for ever would take ten days."""
+WAITS = 6
+"""Retry-Afters of the longest kind that are waited for in a row, if that is longer: who sets
+`politeness.max_retry_after` to a day is patient."""
 NEGLIGIBLE = 0.05
 """Seconds; a back-off that has been halved below this is over."""
 
@@ -47,6 +54,10 @@ class HostState(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True
     """A start URL names this very host: its address may be a private one."""
     closed_until: float = 0.0
     """The host has asked to be left alone for longer than we wait: until then its requests fail unasked."""
+    troubled: float = 0.0
+    """Seconds in which it has given nothing but trouble; a good answer ends them."""
+    troubled_at: float = 0.0
+    """When it last did."""
 
 
 NEW = HostState()
@@ -71,6 +82,8 @@ class Rules:
         self._per_host = config.per_host
         self._jitter = config.jitter
         self._longest_wait = config.max_retry_after
+        self._longest_gap = max(MAX_BACKOFF, config.max_retry_after)
+        self._patience = max(PATIENCE, WAITS * config.max_retry_after)
 
     def delay(self, state: HostState) -> float:
         """Seconds from one send to the next."""
@@ -98,29 +111,41 @@ class Rules:
     ) -> HostState:
         """An answer came, whatever its status."""
         latency = elapsed if state.latency is None else state.latency + SMOOTHING * (elapsed - state.latency)
-        if status in TROUBLED_STATUSES:
-            backoff = _worse(state.backoff)
-            asked = retry_after or 0.0
-            closed_until = state.closed_until
-            if asked > self._longest_wait:
-                closed_until, asked = max(closed_until, now + asked), 0.0
-            return _with(
-                state,
-                latency=latency,
-                backoff=backoff,
-                hangs=0,
-                next_at=max(state.next_at, now + max(asked, backoff)),
-                closed_until=closed_until,
-            )
-        return _with(state, latency=latency, backoff=_better(state.backoff), hangs=0)
+        if status not in TROUBLED_STATUSES:
+            return _with(state, latency=latency, backoff=_better(state.backoff), hangs=0, troubled=0.0, troubled_at=0.0)
+        asked, closed_until = retry_after or 0.0, state.closed_until
+        if asked > self._longest_wait:
+            closed_until, asked = max(closed_until, now + asked), 0.0
+        return self._troubled(_with(state, latency=latency, hangs=0, closed_until=closed_until), now, asked)
 
     def failed(self, state: HostState, now: float, kind: str) -> HostState:
         """No answer. Kinds that are not the host's trouble (a refused address, a bad redirect) change nothing."""
         if kind not in TROUBLED_KINDS:
             return state
-        backoff = _worse(state.backoff)
-        hangs = state.hangs + 1 if kind in HANGING_KINDS else state.hangs
-        return _with(state, backoff=backoff, hangs=hangs, next_at=max(state.next_at, now + backoff))
+        hanging = _with(state, hangs=state.hangs + 1) if kind in HANGING_KINDS else state
+        return self._troubled(hanging, now, 0.0)
+
+    def _troubled(self, state: HostState, now: float, asked: float) -> HostState:
+        """One sign of trouble more. Of a longer pause, as between two runs of a job, no more counts than we would have
+        waited."""
+        gap = min(now - state.troubled_at, self._longest_gap) if state.troubled_at else 0.0
+        troubled, backoff = state.troubled + max(0.0, gap), _worse(state.backoff)
+        return _with(
+            state,
+            backoff=backoff,
+            next_at=max(state.next_at, now + max(asked, backoff)),
+            closed_until=max(state.closed_until, now + self._patience if troubled >= self._patience else 0.0),
+            troubled=troubled,
+            troubled_at=now,
+        )
+
+    def closed(self, state: HostState, now: float) -> tuple[str, str] | None:
+        """Why a request to this host fails unasked, as a failure kind and its detail; None: it may be asked."""
+        if (left := state.closed_until - now) <= 0:
+            return None
+        if state.troubled >= self._patience:
+            return "unavailable", f"nothing but trouble from the host for {state.troubled:.0f} s"
+        return "retry-after", f"the host asks to be left alone for {left:.0f} s more"
 
     def name(self, state: HostState) -> HostState:
         """A start URL names this host."""
@@ -153,6 +178,8 @@ def _with(
     hangs: int | None = None,
     named: bool | None = None,
     closed_until: float | None = None,
+    troubled: float | None = None,
+    troubled_at: float | None = None,
 ) -> HostState:
     return HostState(
         state.next_at if next_at is None else next_at,
@@ -162,4 +189,6 @@ def _with(
         state.hangs if hangs is None else hangs,
         state.named if named is None else named,
         state.closed_until if closed_until is None else closed_until,
+        state.troubled if troubled is None else troubled,
+        state.troubled_at if troubled_at is None else troubled_at,
     )

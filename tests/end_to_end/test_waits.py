@@ -198,6 +198,34 @@ async def test_each_sign_of_trouble_doubles_the_wait(site: Site, trouble: int | 
     assert result.stats.retries == 4
 
 
+@pytest.mark.parametrize("sign", ["429", "reset"])
+async def test_a_host_that_never_recovers_ends_with_its_hour(
+    site: Site, other_site: Site, monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    """Not asked three times for each of its pages, five minutes apart."""
+    monkeypatch.setattr("crawler.politeness.hosts.MAX_BACKOFF", 0.1)
+    monkeypatch.setattr("crawler.politeness.hosts.PATIENCE", 0.5)
+    asked = 0
+
+    async def refuse(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if sign == "reset":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=429, headers={"Retry-After": "0"})
+
+    site.fallback = refuse
+    other_site.pages |= {f"/{n}": links(f"/{n + 1}") for n in range(20)} | {"/20": links()}
+    pages = [f"{site.url}/{n}" for n in range(100)]
+    result = await crawl(*pages, f"{other_site.url}/0", **{"politeness.max_retry_after": 0.05})
+    assert (result.reason, len(result.items), len(result.failed)) == ("finished", 21, 100)
+    kinds = {page.kind for page in result.failed}
+    assert kinds <= {"unavailable", "retry-status" if sign == "429" else "reset"}
+    assert "unavailable" in kinds
+    assert asked < 30
+
+
 async def test_jitter_only_adds(site: Site) -> None:
     busy = Busy(site, 0, dict)
     await crawl(f"{site.url}/", **{"politeness.delay": 0.1, "politeness.jitter": 1.0})

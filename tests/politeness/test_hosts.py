@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.config import PolitenessConfig
-from crawler.politeness.hosts import FIRST_BACKOFF, MAX_BACKOFF, NEW, HostState, Rules, decode, encode
+from crawler.politeness.hosts import FIRST_BACKOFF, MAX_BACKOFF, NEW, PATIENCE, HostState, Rules, decode, encode
 
 NOW = 1_000.0
 
@@ -137,3 +137,66 @@ def test_next_at_never_goes_back_and_a_state_survives_its_encoding(events: list[
         assert state.next_at >= before.next_at
         assert 0.0 <= state.backoff <= MAX_BACKOFF
         assert decode(encode(state)) == state
+
+
+def ask_until_closed(known: Rules, sign: str, asked: float | None) -> tuple[int, HostState]:
+    """How often a host that gives nothing but this is asked before it is closed, each time as early as it may be."""
+    state = NEW
+    now = NOW
+    for count in range(1000):
+        if known.closed(state, now) is not None:
+            return count, state
+        now = max(now, state.next_at)
+        state = known.sent(state, now)
+        now += 0.1
+        answer = sign.isdigit()
+        state = known.answered(state, now, 0.1, int(sign), asked) if answer else known.failed(state, now, sign)
+    raise AssertionError("asked for ever")
+
+
+@pytest.mark.parametrize("sign", ["429", "503", "first-byte-timeout", "connect-timeout", "reset", "refused"])
+@pytest.mark.parametrize(("asked", "times"), [(None, range(15, 30)), (0.0, range(15, 30)), (1.0, range(15, 30)),
+                                              (600.0, range(5, 30))])  # fmt: skip
+def test_a_host_that_gives_nothing_but_trouble_is_closed_after_an_hour(
+    sign: str, asked: float | None, times: range
+) -> None:
+    known = rules()
+    count, state = ask_until_closed(known, sign, asked)
+    assert count in times
+    kind, detail = known.closed(state, state.troubled_at) or ("", "")
+    assert (kind, detail[:31]) == ("unavailable", "nothing but trouble from the ho")
+    assert state.closed_until == state.troubled_at + PATIENCE
+    assert known.closed(state, state.closed_until) is None
+    later = known.failed(state, state.closed_until, "reset")
+    assert known.closed(later, state.closed_until) is not None, "an hour later one request is enough"
+    good = known.answered(state, state.closed_until, 0.1, 200, None)
+    assert (good.troubled, good.troubled_at) == (0.0, 0.0)
+
+
+def test_one_good_answer_is_enough_to_begin_the_hour_anew() -> None:
+    known = rules()
+    state, now = NEW, NOW
+    for turn in range(300):
+        now = max(now, state.next_at) + 0.1
+        state = known.answered(state, now, 0.1, 200 if turn % 10 == 9 else 429, None)
+        assert known.closed(state, now) is None
+
+
+def test_a_pause_between_two_runs_counts_no_longer_than_a_wait_of_ours() -> None:
+    known = rules()
+    state = known.failed(known.failed(NEW, NOW, "reset"), NOW + 7 * 86400, "reset")
+    assert (state.troubled, known.closed(state, NOW + 7 * 86400)) == (600.0, None)
+
+
+def test_a_burst_of_refusals_is_one_trouble_and_closes_nobody() -> None:
+    known = rules(per_host=64)
+    state = NEW
+    for _ in range(64):
+        state = known.answered(state, NOW, 0.1, 429, None)
+    assert (state.troubled, known.closed(state, NOW)) == (0.0, None)
+
+
+def test_who_waits_for_longer_retry_afters_is_patient_for_longer() -> None:
+    known = rules(max_retry_after=7200.0)
+    count, state = ask_until_closed(known, "429", 7200.0)
+    assert (count, state.troubled >= 6 * 7200.0) == (7, True)
