@@ -6,6 +6,7 @@
     │   ├── SpiderError         a spider's file or class: names file and line
     │   └── OutputError         an output that cannot be written where it was asked for
     ├── JobError                a job's folder is in use, damaged, or out of space         (exit 3)
+    │   ├── OtherFormat         was written by another version of this program
     │   └── ReaderGone          nobody reads the standard output that the items go to      (exit 141)
     ├── CallbackError           a spider's callback yielded what cannot travel             (that page fails)
     └── FetchError              a callback awaited `self.fetch`, and no page came          (caught, or that page fails)
@@ -49,6 +50,26 @@ class OutputError(UsageError):
 
 class JobError(CrawlerError):
     """A job's folder that is in use, damaged, or on a full disk."""
+
+
+class OtherFormat(JobError):
+    """A job, or a part of it, that another version of this program has written."""
+
+    state = "written by another crawler"
+    """That in a few words, for a list."""
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], found: int, ours: int) -> OtherFormat:
+        """found, ours: the numbers of the two formats."""
+        if found > ours:
+            writer, remedy = "a newer", "use that version, or begin a new job with --fresh"
+        else:
+            writer = "an older"
+            remedy = "finish the job with that version, or begin a new one with --fresh; the old folder stays"
+        what = f"{os.fspath(path)} was written by {writer} version of this program"
+        made = cls(f"{what} (format {found}, not {ours}): {remedy}")
+        made.state = f"written by {writer} crawler, format {found}"
+        return made
 
 
 class ReaderGone(JobError):

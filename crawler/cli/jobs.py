@@ -15,7 +15,7 @@ from crawler.cli.main import DONE, JOB
 from crawler.cli.project import Project
 from crawler.cli.resume import shown
 from crawler.cli.safe import safe
-from crawler.errors import JobError, UsageError
+from crawler.errors import JobError, OtherFormat, UsageError
 from crawler.frontier.inspection import Inspection
 from crawler.jobs.job import ITEMS, Job, age, load, name_of, runner, size
 from crawler.jobs.root import Jobs
@@ -145,7 +145,8 @@ def _list(folders: list[Path], as_json: bool) -> None:
     for row in rows:
         bytes_ = f"{row['size'] / 1e6:.1f} MB"
         counts = f"{row['pages']:>9,} pages {row['items']:>9,} items {row['failed']:>6,} failed {bytes_:>10}"
-        state = row["state"] if row["reason"] in {"", "finished"} else f"{row['state']} ({row['reason']})"
+        told = row["reason"] in {"", "finished"} or row["state"].startswith("written by")
+        state = row["state"] if told else f"{row['state']} ({row['reason']})"
         began = f"{age(row['created'], now)} ago" if row["created"] else ""
         click.echo(safe(f"{row['job']:<{width}}  {counts}  {began:>11}  {state}".replace("\n", "\\n")))
 
@@ -169,6 +170,8 @@ def _row(folder: Path) -> dict[str, Any]:
         job = load(folder)
         row |= _definition(job)
         row |= _counts(job)
+    except OtherFormat as foreign:
+        row |= {"state": foreign.state, "reason": str(foreign)}
     except JobError as damaged:
         row |= {"state": "damaged", "reason": str(damaged)}
     return row

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from crawler.errors import ROOM, JobError, disk_refuses
+from crawler.errors import ROOM, JobError, OtherFormat, disk_refuses
 from crawler.frontier import schema
 
 T = TypeVar("T")
@@ -61,16 +61,8 @@ def refuse_foreign(db: Database, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application != schema.APPLICATION_ID and (application or tables):
         raise JobError(f"{path} is not a crawl's database")
-    if version > schema.VERSION:
-        raise JobError(
-            f"{path} was written by a newer version of this program (format {version}, not {schema.VERSION}): "
-            "use that version, or start a new job with --fresh"
-        )
-    if tables and version < schema.VERSION:
-        raise JobError(
-            f"{path} was written by an older version of this program (format {version}, not {schema.VERSION}): "
-            "finish the job with that version, or start a new one with --fresh; the old folder stays"
-        )
+    if version > schema.VERSION or (tables and version < schema.VERSION):
+        raise OtherFormat.of(path, version, schema.VERSION)
     if tables and (lacking := sorted(schema.NAMES - tables)):
         raise JobError(f"{path} is damaged (no table {lacking[0]}): start a new job with --fresh, the old folder stays")
 

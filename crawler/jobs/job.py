@@ -23,7 +23,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from crawler.errors import JobError, disk_refuses
+from crawler.errors import JobError, OtherFormat, disk_refuses
 from crawler.events import Summary
 
 FORMAT = 1
@@ -150,14 +150,11 @@ def begin(folder: Path, definition: Definition) -> Job:
 
 
 def load(folder: Path) -> Job:
-    """The job in a folder. Raises JobError if it was written by a newer version, or its definition is damaged."""
+    """The job in a folder. Raises OtherFormat if a newer version wrote it, JobError if its definition is damaged."""
     file = folder / DEFINITION
     written_as = _read(file, _Format)
     if written_as is not None and written_as.format > FORMAT:
-        raise JobError(
-            f"{folder} was written by a newer version of crawler (format {written_as.format}, not {FORMAT}): "
-            "use that version, or begin a new job with --fresh"
-        )
+        raise OtherFormat.of(folder, written_as.format, FORMAT)
     definition = _read(file, Definition)
     if definition is None:
         raise JobError(f"{folder} is no job: it has no {DEFINITION}")

@@ -1,7 +1,9 @@
 """`crawler jobs`: the list, the removal, the check."""
 
+import contextlib
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 from support.store import fill
 
 from crawler.events import Summary
+from crawler.frontier import schema
 from crawler.jobs.job import FORMAT, Definition, End, Identity, begin
 from crawler.jobs.root import Jobs
 from crawler.spider.request import Request
@@ -132,6 +135,27 @@ async def test_a_damaged_job_is_listed_as_such_and_hides_no_other(crawler, jobs,
     assert file in first["reason"]
     assert second["state"] == "unfinished"
     assert "damaged" in crawler("jobs").out
+
+
+@pytest.mark.parametrize(
+    ("of", "format_", "state"),
+    [
+        ("store", schema.VERSION + 1, f"written by a newer crawler, format {schema.VERSION + 1}"),
+        ("store", 1, "written by an older crawler, format 1"),
+        ("definition", FORMAT + 1, f"written by a newer crawler, format {FORMAT + 1}"),
+    ],
+)
+async def test_a_job_of_another_version_is_no_damaged_one(crawler, jobs, of, format_, state):
+    job = await stored(jobs)
+    if of == "store":
+        with contextlib.closing(sqlite3.connect(job.folder / "frontier.db", isolation_level=None)) as db:
+            db.execute(f"PRAGMA user_version = {format_}")
+    else:
+        (job.folder / "job.json").write_text(json.dumps({"format": format_, "identity": ["otherwise"]}))
+    (row,) = json.loads(crawler("jobs", "--json").out)
+    assert row["state"] == state
+    assert f"(format {format_}, not " in row["reason"]
+    assert crawler("jobs").out.endswith(f"  {state}\n")
 
 
 def test_control_characters_of_a_name_reach_no_terminal(crawler, jobs):

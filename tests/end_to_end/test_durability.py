@@ -503,7 +503,7 @@ def newer_store(job: Path) -> None:
         (lost_log, "frontier.db is gone or empty, but this job had begun"),
         (newer_store, "was written by a newer version of this program (format 99, not"),
         (damaged_definition, "job.json is damaged"),
-        (newer_definition, "was written by a newer version of crawler (format 99, not"),
+        (newer_definition, "was written by a newer version of this program (format 99, not"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -61,7 +61,7 @@ def test_a_damaged_definition_is_a_sentence_with_the_ways_on(jobs: Jobs, content
 def test_a_job_of_a_newer_version_is_refused_whatever_else_it_says(jobs: Jobs) -> None:
     job = made(jobs, "20260101T000000Z")
     (job.folder / DEFINITION).write_text(json.dumps({"format": FORMAT + 1, "identity": ["otherwise"]}))
-    with pytest.raises(JobError, match=r"newer version of crawler \(format 2, not 1\): use that version"):
+    with pytest.raises(JobError, match=r"newer version of this program \(format 2, not 1\): use that version"):
         load(job.folder)
 
 
