@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from types import UnionType
 from typing import Any, get_args
 
@@ -102,17 +103,19 @@ def test_an_event_is_frozen_and_made_of_plain_values(kind: type[Event]) -> None:
 
 
 def _sample(kind: Any) -> Any:
+    return kind(**{field.name: _value(field.type) for field in msgspec.structs.fields(kind)})
+
+
+def _value(stated: Any) -> Any:
     values: dict[type, Any] = {str: "text", int: 7, float: 1.5, bool: True}
-    fields = {}
-    for field in msgspec.structs.fields(kind):
-        stated = get_args(field.type)[0] if isinstance(field.type, UnionType) else field.type  # float | None
-        origin = getattr(stated, "__origin__", stated)
-        if origin in values:
-            fields[field.name] = values[origin]
-        elif origin is dict:
-            fields[field.name] = {"text": 1}
-        elif origin is tuple:
-            fields[field.name] = ("text",)
-        else:
-            fields[field.name] = _sample(origin)
-    return kind(**fields)
+    of = get_args(stated)
+    if isinstance(stated, UnionType):  # float | None
+        return _value(of[0])
+    if stated in values:
+        return values[stated]
+    match getattr(stated, "__origin__", stated):
+        case builtins.dict:
+            return {"text": 1}
+        case builtins.tuple:
+            return (_value(of[0]),)
+    return _sample(stated)
