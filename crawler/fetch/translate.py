@@ -68,7 +68,7 @@ def _kind(caught: Exception, sent: bool) -> str | None:
         case TimeoutError() | asyncio.TimeoutError():
             return "reset" if sent else "connect-timeout"
         case OSError():
-            return _kind_of_os(caught)
+            return _kind_of_os(caught, sent)
         case http.ClientError():
             return "reset"
         case UnicodeError() | ValueError():
@@ -86,12 +86,16 @@ def _kind_of_payload(caught: http.ClientPayloadError) -> str:
     return "protocol" if isinstance(cause, HttpProcessingError) else "data-loss"
 
 
-def _kind_of_os(caught: OSError) -> str:
+def _kind_of_os(caught: OSError, sent: bool) -> str:
+    """Not connecting has several reasons; a connection that breaks behind a request has one: a kind that promises that
+    nothing was sent would have a POST repeated that may have been done."""
     number = caught.errno
     if isinstance(caught, http.ClientConnectorError):
         number = caught.os_error.errno or number
         if number is None:
             return "refused"  # several addresses, each with an error of its own
+    elif sent:
+        return "reset"
     if number in _OURS:
         return "no-socket"
     if number == errno.ETIMEDOUT:

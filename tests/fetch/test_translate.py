@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 import ssl
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from crawler.fetch.guard import BlockedAddress
+from crawler.fetch.retry import GiveUp, decide
 from crawler.fetch.translate import FetchFailed, failure_of
 from crawler.kinds import FAILURES
 
@@ -89,6 +91,26 @@ def test_before_the_request_has_left_it_is_another_matter(caught: Exception, kin
     failure = failure_of(caught, sent=False)
     assert failure is not None
     assert failure.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [
+        (errno.ETIMEDOUT, "connect-timeout"),
+        (errno.EHOSTUNREACH, "refused"),
+        (errno.ENETUNREACH, "refused"),
+        (errno.ENOBUFS, "no-socket"),
+        (errno.EPIPE, "reset"),
+    ],
+)
+def test_a_connection_that_breaks_after_the_send_has_not_failed_to_connect(number: int, before: str) -> None:
+    caught = aiohttp.ClientOSError(number, "the kernel has given up")
+    unsent, sent = failure_of(caught, sent=False), failure_of(caught, sent=True)
+    assert unsent is not None
+    assert unsent.kind == before
+    assert sent is not None
+    assert sent.kind == "reset"
+    assert isinstance(decide(sent, 0, 2, random.Random(1), method="POST"), GiveUp), "it may have been done already"
 
 
 @pytest.mark.parametrize("caught", [TypeError("x"), AttributeError("x"), KeyError("x"), AssertionError()])
