@@ -25,7 +25,7 @@ MAX_STALE_RETRY = 3600.0
 """The same while an older copy is still there to go by."""
 PATIENCE = 600.0
 """Seconds after which the requests that wait for an unreachable robots.txt fail instead of waiting on."""
-ABSENT = frozenset({"dns", "refused", "tls", "blocked-address", "no-socket"})
+ABSENT = frozenset({"dns", "refused", "tls", "blocked-address"})
 """Failures that say that the host cannot be had at all: its pages would fail just so."""
 ABSENT_ATTEMPTS = 3
 """Tries before the requests for an absent host fail: waiting ten minutes for a name that is not there helps nobody."""

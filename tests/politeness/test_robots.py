@@ -60,6 +60,16 @@ def test_an_absent_host_is_given_up_after_a_few_tries_and_for_its_own_reason(kin
     assert robots.read(Failure("first-byte-timeout"), "crawler", NOW).failure_kind == "robots-unreachable"
 
 
+def test_our_own_lack_of_sockets_says_nothing_of_the_host() -> None:
+    known, now = None, NOW
+    for _ in range(2 * robots.ABSENT_ATTEMPTS):
+        known = robots.read(Failure("no-socket"), "crawler", now, known)
+        now = known.expires
+        assert not known.given_up(now), "files are closed again: ten minutes, as for any other reason"
+    assert known is not None
+    assert known.failure_kind == "robots-unreachable"
+
+
 @pytest.mark.parametrize(("asked", "waits"), [(None, 5.0), (2.0, 5.0), (30.0, 30.0), (90.0, 90.0), (7200.0, 600.0)])
 def test_a_server_may_ask_to_be_left_alone_for_as_long_as_our_patience(asked: float | None, waits: float) -> None:
     known = robots.read(page(503), "crawler", NOW, None, asked)
