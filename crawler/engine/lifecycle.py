@@ -110,7 +110,7 @@ class Engine:
         self._visits = Visits(self._scheduler, fetcher, self._retries, clock)
         self._saves = Saves(fetcher.spool_folder, sync=config.frontier.durability == "power")
         self._committer = Committer(
-            self._frontier, state_of=self._scheduler.state_of, take_robots=self._scheduler.take_robots,
+            self._frontier, state_of=self._scheduler.state_of, take_robots=self._scheduler.consents.take,
             take_cookies=fetcher.take_cookies, saves=self._saves, on_committed=self._committed,
             pressure=self._pressure, clock=clock, bus=self.bus,
         )  # fmt: skip

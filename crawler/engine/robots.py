@@ -45,7 +45,7 @@ class RobotsFiles:
 
     async def take(self, ticket: Ticket, answer: Page | Failure, wait: float | None) -> None:
         """What an answer, or none, means. wait: seconds that the server asked to be left alone."""
-        first = self._scheduler.robots_first(ticket)
+        first = self._scheduler.consents.first(ticket)
         now, before = self._clock.now(), self._scheduler.robots_of(first)
         elsewhere = ticket.host if ticket.host != first.host else ""
         if isinstance(answer, Page) and len(answer.body) > robots.QUICK:

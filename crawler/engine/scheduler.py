@@ -22,6 +22,7 @@ import msgspec
 
 from crawler.clock import Clock
 from crawler.config import PolitenessConfig
+from crawler.engine.consent import Consent, Consents
 from crawler.engine.lane import Heap, Lane
 from crawler.engine.lanes import Lanes
 from crawler.engine.pressure import Pressure
@@ -30,10 +31,9 @@ from crawler.engine.slots import Slots
 from crawler.engine.tally import Tally
 from crawler.engine.workqueue import WorkQueue
 from crawler.frontier.base import Frontier
-from crawler.kinds import Drop
 from crawler.politeness import hosts, robots
 from crawler.spider import url as urls
-from crawler.spider.travel import Dropped, Failed, Outcome, Ticket
+from crawler.spider.travel import Failed, Outcome, Ticket
 from crawler.stages import HostWait, Wait
 from crawler.timeline import Timeline
 
@@ -80,7 +80,7 @@ class Scheduler:
         self.rules = hosts.Rules(config)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
-        self._obey_robots = config.robots
+        self.consents = Consents(obey=config.robots)
         self._random = random.Random()
         self._clock = clock
         self._pressure = pressure
@@ -89,15 +89,11 @@ class Scheduler:
         self._limiter = _limiter(config.max_rate) if config.max_rate else None
         self._most_doubtful = max(1, workers // PROBATION_SHARE)
         # All mutable state beside the lanes: the heap of those that wait for a time, apart for those that somebody
-        # awaits and for those that hang; and robots.txt files to be stored.
+        # awaits and for those that hang.
         self._heap: Heap = []
         self._awaited: Heap = []
         self._doubted: Heap = []
         self._order = 0
-        self._robots_read: dict[str, bytes] = {}
-        self._robots_serial = 0
-        self._moved: dict[int, tuple[Ticket, int]] = {}
-        """Requests for a robots.txt that has moved: the ticket that asked first, and how often it has moved."""
         self._quarantine = Quarantine({})
         self._doubtful: set[int] = set()
         """Tickets under way to hosts on probation."""
@@ -182,10 +178,7 @@ class Scheduler:
     def robots_fetched(self, ticket: Ticket, known: robots.Robots) -> None:
         """The robots.txt that a ticket with a negative id asked for has been read."""
         lane = self.lanes[ticket.host]
-        lane.robots[urls.origin(ticket.url)] = known
-        lane.robots_asked = ""
-        if lane.lease is not None:
-            self._robots_read[lane.host] = robots.encode_all(lane.robots)
+        self.consents.learn(lane, ticket, known)
         lane.state = self.rules.crawl_delay(lane.state, max(one.crawl_delay for one in lane.robots.values()))
         self._arrange(lane)
 
@@ -194,31 +187,18 @@ class Scheduler:
 
         Returns False if it has moved `most` times already.
         """
-        first, moves = self._moved.get(ticket.id, (ticket, 0))
-        if moves >= most:
+        hop = self.consents.moved(ticket, url, most)
+        if hop is None:
             return False
-        self._moved.pop(ticket.id, None)
-        self._robots_serial -= 1
-        hop = Ticket(id=self._robots_serial, key=b"", host=urls.host_key(url), url=url)
-        self._moved[hop.id] = first, moves + 1
         lane = self.lanes.for_guest(hop.host)
         lane.hops.append(hop)
         self._arrange(lane)
         return True
 
-    def robots_first(self, ticket: Ticket) -> Ticket:
-        """The ticket that asked for this robots.txt first, before it had moved."""
-        return self._moved.pop(ticket.id, (ticket, 0))[0]
-
     def robots_of(self, ticket: Ticket) -> robots.Robots | None:
         """What is known of the robots.txt of the ticket's origin."""
         lane = self.lanes.get(ticket.host)
         return None if lane is None else lane.robots.get(urls.origin(ticket.url))
-
-    def take_robots(self) -> dict[str, bytes]:
-        """What robots.txt files have said since the last call, encoded for the commit, by host."""
-        read, self._robots_read = self._robots_read, {}
-        return read
 
     def visit(self, ticket: Ticket) -> None:
         """A request that is no row of the frontier and that somebody awaits: it takes the host's next turn.
@@ -330,21 +310,19 @@ class Scheduler:
             self._open(lane)
             self._arrange(lane)
             return ticket, closed
-        if self._obey_robots:
-            known = lane.robots.get(urls.origin(ticket.url))
-            if known is None or (known.expires <= now and not known.given_up(now)):
-                return self._ask_robots(lane, ticket, now), None
-            if known.verdict == "unreachable" and not known.given_up(now):
-                lane.state = self.rules.not_before(lane.state, known.expires)
-                self._arrange(lane)
-                return None
-            if not known.allowed(ticket.url):
-                self._open(lane)
-                self._arrange(lane)
-                given_up = known.verdict == "unreachable"
-                return ticket, Failed(known.failure_kind, f"robots.txt: {known.why}") if given_up else Dropped(
-                    Drop.ROBOTS
-                )
+        consent = self.consents.of(lane, ticket, now)
+        if consent is Consent.UNKNOWN:
+            asked = self.consents.ask(lane, ticket)
+            self._begin(lane, asked, now)
+            return asked, None
+        if consent is Consent.HELD:
+            lane.state = self.rules.not_before(lane.state, lane.robots[urls.origin(ticket.url)].expires)
+            self._arrange(lane)
+            return None
+        if isinstance(consent, Outcome):
+            self._open(lane)
+            self._arrange(lane)
+            return ticket, consent
         match self._quarantine.judge(ticket, self._tally.open):
             case "wait":
                 self._arrange(lane)
@@ -385,14 +363,6 @@ class Scheduler:
             self._known, self._turn = lane.next_turn(monotonic())
             lane.open += 1
             self._tally.open += 1
-
-    def _ask_robots(self, lane: Lane, ticket: Ticket, now: float) -> Ticket:
-        """A ticket for robots.txt in this host's turn; nobody else waits for it."""
-        lane.robots_asked = urls.origin(ticket.url)
-        self._robots_serial -= 1
-        asked = Ticket(id=self._robots_serial, key=b"", host=ticket.host, url=robots.location(ticket.url))
-        self._begin(lane, asked, now)
-        return asked
 
     def _arrange(self, lane: Lane) -> None:
         """Put the lane where its state says: on the heap at its time, off it, or back to the frontier."""

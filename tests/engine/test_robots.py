@@ -25,6 +25,7 @@ class Told:
         self.moves = moves
         self.heard: list[Any] = []
         self.known: robots.Robots | None = None
+        self.consents = self
 
     async def fetch(self, ticket: Ticket, on_sent: Callable[[], None], most: int) -> Any:
         assert most == robots.WANTED
@@ -40,7 +41,7 @@ class Told:
     def unanswered(self, ticket: Ticket, kind: str) -> None:
         self.heard.append(("unanswered", kind))
 
-    def robots_first(self, ticket: Ticket) -> Ticket:
+    def first(self, ticket: Ticket) -> Ticket:
         return ticket
 
     def robots_of(self, ticket: Ticket) -> None:

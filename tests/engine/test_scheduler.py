@@ -89,7 +89,7 @@ class Rig:
         await self.commit(ticket, outcome or Done())
 
     async def commit(self, ticket: Ticket, outcome: Outcome) -> None:
-        group = Group([Finished(ticket, outcome)], robots=self.scheduler.take_robots())
+        group = Group([Finished(ticket, outcome)], robots=self.scheduler.consents.take())
         committed = await self.frontier.commit(group)
         self.tally.open -= 1
         self.scheduler.committed([ticket], committed.due, committed.idle_hosts)
@@ -331,7 +331,7 @@ async def test_a_robots_txt_that_has_moved_is_asked_for_in_its_new_hosts_turn() 
         rig.scheduler.answered(last, 301, 0.0, None)
         rig.scheduler.done(last)
         assert not rig.scheduler.robots_moved(last, "https://c.example/", most=2)
-        first = rig.scheduler.robots_first(last)
+        first = rig.scheduler.consents.first(last)
         assert first == asked
         known = read(Page(first.url, 200, (), b"User-agent: *\nDisallow: /x", 0.0), "crawler", rig.clock.now())
         rig.scheduler.robots_fetched(first, known)
@@ -441,7 +441,7 @@ async def test_a_closed_host_is_not_asked_for_anothers_robots_txt_either() -> No
         assert rig.taken() == []
         ((hop, outcome),) = rig.settled
         assert (hop.url, outcome.reason) == ("https://closed.example/robots.txt", "retry-after")
-        assert rig.scheduler.robots_first(hop) == asked
+        assert rig.scheduler.consents.first(hop) == asked
 
 
 async def test_nothing_is_handed_out_under_pressure() -> None:
