@@ -102,7 +102,7 @@ async def test_a_file_of_an_older_version_is_refused_with_the_ways_on(tmp_path, 
     before = path.read_bytes()
     said = await refused(tmp_path)
     assert "written by an older version of this program (format 1, not" in said
-    assert "finish the job with that version, or start a new one with --fresh" in said
+    assert "finish the job with that version, or begin a new one with --fresh" in said
     assert path.read_bytes() == before
 
 
@@ -311,6 +311,7 @@ async def test_what_a_host_was_asked_beside_its_rows_counts_its_delay_after_a_de
     lease, _ = await take(third)
     assert (lease.last_sent, lease.state) == (NOW + 5, b"knows of it"), "what is stored with the state is off the board"
     assert third.last_sent("b.example") == NOW + 6, "and stays there otherwise"
+    await third.close()
 
 
 async def test_a_request_sent_while_its_host_s_state_is_stored_stays_on_the_board(tmp_path):
@@ -323,8 +324,10 @@ async def test_a_request_sent_while_its_host_s_state_is_stored_stays_on_the_boar
     await asyncio.sleep(0)
     frontier.sent(asked, NOW + 1)
     await committing
-    lease, _ = await take(await died(frontier, tmp_path))
+    again = await died(frontier, tmp_path)
+    lease, _ = await take(again)
     assert lease.last_sent == NOW + 1
+    await again.close()
 
 
 async def test_an_end_on_a_full_disk_is_no_death(tmp_path, monkeypatch):
