@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from crawler.fetch.dates import parse_date
-from crawler.kinds import FAILURES
+from crawler.kinds import FAILURES, Means, means
 from crawler.spider.travel import Details, Failure, Ticket
 
 BASE = 1.0
@@ -24,8 +24,6 @@ LONGEST = 60.0
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 522, 524})
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2, of the methods that a Request may have."""
-# Kinds that arise before the first byte of a request has left: trying again cannot do a thing twice.
-NEVER_SENT = frozenset({"dns", "refused", "tls", "connect-timeout", "blocked-address", "no-socket"})
 
 
 class Again(NamedTuple):
@@ -100,7 +98,7 @@ def decide(
                 elapsed=failure.elapsed,
             )
         )
-    if attempt >= retries or (method not in IDEMPOTENT and failure.kind not in NEVER_SENT):
+    if attempt >= retries or (method not in IDEMPOTENT and not means(failure.kind, Means.UNSENT)):
         return GiveUp(failure)
     ceiling = min(LONGEST, BASE * 2.0 ** min(attempt, 16))
     return Again(max(asked, rng.uniform(0.0, ceiling)), failure.kind)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import msgspec
 
 from crawler.config import PolitenessConfig
+from crawler.kinds import Means, means
 
 SMOOTHING = 0.25
 """Weight of the newest response time: about the last eight answers count, so one slow page does not."""
@@ -33,10 +34,6 @@ NEGLIGIBLE = 0.05
 """Seconds; a back-off that has been halved below this is over."""
 
 TROUBLED_STATUSES = frozenset({429, 503})
-TROUBLED_KINDS = frozenset(
-    {"connect-timeout", "first-byte-timeout", "idle-timeout", "total-timeout", "too-slow", "reset", "refused"}
-)
-HANGING_KINDS = frozenset({"connect-timeout", "first-byte-timeout", "total-timeout"})
 
 
 class HostState(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -120,9 +117,9 @@ class Rules:
 
     def failed(self, state: HostState, now: float, kind: str) -> HostState:
         """No answer. Kinds that are not the host's trouble (a refused address, a bad redirect) change nothing."""
-        if kind not in TROUBLED_KINDS:
+        if not means(kind, Means.TROUBLED):
             return state
-        hanging = _with(state, hangs=state.hangs + 1) if kind in HANGING_KINDS else state
+        hanging = _with(state, hangs=state.hangs + 1) if means(kind, Means.HANGING) else state
         return self._troubled(hanging, now, 0.0)
 
     def _troubled(self, state: HostState, now: float, asked: float) -> HostState:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from crawler.kinds import Means, means
 from crawler.politeness.robots_file import MAX_BYTES, Matcher, Rules, parse
 from crawler.spider import url as urls
 from crawler.spider.travel import Failure, Page
@@ -25,8 +26,6 @@ MAX_STALE_RETRY = 3600.0
 """The same while an older copy is still there to go by."""
 PATIENCE = 600.0
 """Seconds after which the requests that wait for an unreachable robots.txt fail instead of waiting on."""
-ABSENT = frozenset({"dns", "refused", "tls", "blocked-address"})
-"""Failures that say that the host cannot be had at all: its pages would fail just so."""
 ABSENT_ATTEMPTS = 3
 """Tries before the requests for an absent host fail: waiting ten minutes for a name that is not there helps nobody."""
 MOST_STORED = 256 * 1024
@@ -76,12 +75,12 @@ class Robots:
             return False
         if self.why == "blocked-address":
             return True  # our own refusal does not change with time
-        return now - self.since >= PATIENCE or (self.why in ABSENT and self.attempts >= ABSENT_ATTEMPTS)
+        return now - self.since >= PATIENCE or (means(self.why, Means.ABSENT) and self.attempts >= ABSENT_ATTEMPTS)
 
     @property
     def failure_kind(self) -> str:
         """What the requests that were given up have failed of: the host's absence, or its robots.txt alone."""
-        return self.why if self.why in ABSENT else "robots-unreachable"
+        return self.why if means(self.why, Means.ABSENT) else "robots-unreachable"
 
     def allowed(self, url: str) -> bool:
         """Whether a normalised URL may be asked for. Nothing may while the file is unreachable."""

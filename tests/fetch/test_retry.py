@@ -68,6 +68,8 @@ def test_a_retry_after_beyond_the_bound_ends_it_under_its_own_name() -> None:
         ("POST", "refused", True),
         ("POST", "dns", True),
         ("POST", "connect-timeout", True),
+        ("POST", "no-socket", True),
+        ("POST", "proxy", True),
         ("POST", "reset", False),
         ("POST", "first-byte-timeout", False),
         ("POST", "retry-status", False),
