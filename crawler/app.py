@@ -19,10 +19,12 @@ from crawler.diagnostics.explain import Whereabouts
 from crawler.diagnostics.findings import Record, Trouble
 from crawler.diagnostics.loop import LoopWatch, to_log
 from crawler.diagnostics.sampler import Sampler
+from crawler.diagnostics.timing import SAMPLE, Timings
+from crawler.diagnostics.trace import KEPT, document
 from crawler.engine.lifecycle import Engine
 from crawler.engine.pressure import Pressure
 from crawler.engine.scope import Scope
-from crawler.events import Bus
+from crawler.events import Bus, RequestsTimed
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.spool import SpoolFolder
 from crawler.frontier.base import Frontier
@@ -120,17 +122,27 @@ class Windows(NamedTuple):
 
     loop: LoopWatch
     sampler: Sampler
+    timings: Timings
 
     def record(self, troubles: tuple[Trouble, ...] = ()) -> Record:
         """What is kept of the run for its diagnosis."""
         shares = self.sampler.pace.shares()
         causes = {cause.name: seconds for cause, seconds in shares.causes.items()}
-        return Record(account_of(self.loop), causes, shares.host, troubles)
+        return Record(account_of(self.loop), causes, shares.host, troubles, self.timings.account())
+
+    def trace(self) -> dict[str, Any]:
+        """The requests that are kept, and the stalls, for a trace viewer."""
+        return document(self.timings.kept(), list(self.loop.stalls.intervals), self.timings.count)
 
 
 @contextlib.contextmanager
-def watching(engine: Engine, cls: type[Spider], config: DiagnosticsConfig) -> Iterator[Windows | None]:
-    """Watch the running loop while the engine runs: stalls go to the log, and lag slows intake. None: not wanted."""
+def watching(
+    engine: Engine, cls: type[Spider], config: DiagnosticsConfig, *, trace: bool = False
+) -> Iterator[Windows | None]:
+    """Watch the running loop while the engine runs: stalls go to the log, and lag slows intake. None: not wanted.
+
+    trace: keep as many requests as a trace file takes.
+    """
     if not config.watch:
         yield None
         return
@@ -142,7 +154,9 @@ def watching(engine: Engine, cls: type[Spider], config: DiagnosticsConfig) -> It
         on_stall=to_log,
         on_lag=engine.lagging,
     )
-    windows = Windows(watch, Sampler(engine.situation))
+    timings = Timings(lambda: list(watch.stalls.intervals), sample=KEPT if trace else SAMPLE)
+    engine.bus.on(RequestsTimed, timings.take)
+    windows = Windows(watch, Sampler(engine.situation), timings)
     watch.start()
     windows.sampler.start()
     try:

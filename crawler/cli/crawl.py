@@ -6,12 +6,11 @@ where the items and the summary go.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,27 +22,20 @@ from crawler import app
 from crawler.cli import descriptors, jsonlog, loop, options, terminal
 from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.notices import Unreachable, log_error
-from crawler.cli.output import SummaryFile, check_output
-from crawler.cli.progress import Window
+from crawler.cli.output import JsonFile, check_output
 from crawler.cli.project import Project, spider_arguments
 from crawler.cli.resume import Wish, hold, shown
-from crawler.cli.why import dump, dumps
+from crawler.cli.windows import Watching, crawl
 from crawler.config import Config
-from crawler.diagnostics import account, findings, limits, metrics, why
-from crawler.diagnostics.audit import Audit
-from crawler.diagnostics.control import Control
+from crawler.diagnostics import account, findings, limits, timing
 from crawler.diagnostics.findings import Diagnosis, Finding, Record
 from crawler.diagnostics.limits import FailOn
-from crawler.diagnostics.live import Live, steadily
-from crawler.diagnostics.metrics import MetricsServer
 from crawler.diagnostics.report import Line, Report, as_json, lines
 from crawler.engine.lifecycle import Engine
-from crawler.engine.signals import signals
 from crawler.errors import JobError, UsageError
-from crawler.events import Bus, Progress, RobotsRead, Summary
+from crawler.events import Bus, RobotsRead, Summary
 from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
-from crawler.spider import blame
 from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
@@ -72,6 +64,7 @@ class Asked(NamedTuple):
     fail_on: Sequence[FailOn] = ()
     metrics: int | None = None
     debug: bool = False
+    trace: str = ""
 
 
 @click.command("crawl", short_help="Run a spider and write its items.")
@@ -90,6 +83,7 @@ class Asked(NamedTuple):
 @click.option(
     "--metrics", metavar="PORT", type=click.IntRange(0, 65535), help="Serve metrics to Prometheus on loopback."
 )
+@options.trace
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
 @click.option("--debug", is_flag=True, help="asyncio's debug mode: slower; coroutines know where they were made.")
@@ -107,6 +101,7 @@ def command(
     summary: str,
     fail_on: tuple[str, ...],
     metrics: int | None,
+    trace: str,
     quiet: bool,
     verbose: bool,
     debug: bool,
@@ -129,7 +124,7 @@ def command(
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
     terminal.start_logging(out, level.upper(), jsonlog.JsonHandler(terminal.Screen()) if as_json else None)
     asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed,
-                  [limits.parse(text) for text in fail_on], metrics, debug)  # fmt: skip
+                  [limits.parse(text) for text in fail_on], metrics, debug, trace)  # fmt: skip
     return run(Project.here(), name, asked, out)
 
 
@@ -144,15 +139,16 @@ def run(project: Project, name: str, asked: Asked, out: Console) -> int:
     return ended.code
 
 
-def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple[Ended, Job, SummaryFile]:
+def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple[Ended, Job, JsonFile]:
     cls = project.spider(name)
     settings = project.settings(cls, asked.overrides)
     config, narrowed = descriptors.fit(settings.config)
     arguments = spider_arguments(asked.arguments)
     check_output(asked.append, asked.overwrite)
-    summary_file = SummaryFile.at(asked.summary, items_on_stdout=STDOUT in (asked.append, asked.overwrite))
+    summary_file = JsonFile.at(asked.summary, "--summary", items_on_stdout=STDOUT in (asked.append, asked.overwrite))
     if asked.summary not in {"", STDOUT} and Path(asked.summary) == Path(asked.append or asked.overwrite):
         raise UsageError(f"--summary {asked.summary}: that is the file of the items; name another one")
+    trace_file = _trace_file(asked, config)
     app.check(cls, arguments)
     if not asked.quiet:
         said = [narrowed, "" if config.politeness.contact else NO_CONTACT]
@@ -163,7 +159,21 @@ def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple
             terminal.say(out, [Line(line, "faint") for line in chosen.words])
         ended = _run(cls, config, arguments, chosen.job, asked, out)
     _tell(ended, chosen.job, asked, out)
+    if trace_file.path:
+        trace_file.write(ended.trace(), indent=None)
     return ended, chosen.job, summary_file
+
+
+def _trace_file(asked: Asked, config: Config) -> JsonFile:
+    """Where `--trace` goes. Raises UsageError before the crawl if nothing could be written there after it."""
+    if asked.trace and not config.diagnostics.watch:
+        raise UsageError("--trace needs what diagnostics.watch = false has switched off")
+    if asked.trace == STDOUT:
+        raise UsageError("--trace - : name a file, which https://ui.perfetto.dev can open")
+    others = [asked.append or asked.overwrite, asked.summary]
+    if asked.trace and Path(asked.trace) in [Path(other) for other in others if other]:
+        raise UsageError(f"--trace {asked.trace}: that file is written already; name another one")
+    return JsonFile.at(asked.trace, "--trace", items_on_stdout=False)
 
 
 class Ended(NamedTuple):
@@ -176,6 +186,7 @@ class Ended(NamedTuple):
     """The summary for programs."""
     record: Record
     found: list[Finding]
+    trace: Callable[[], dict[str, Any]]
 
 
 def _run(
@@ -195,9 +206,10 @@ def _run(
         )  # fmt: skip
 
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT,
-                      folder=job.folder, metrics=asked.metrics)  # fmt: skip
+                      folder=job.folder, metrics=asked.metrics, trace=bool(asked.trace))  # fmt: skip
     job.reopen()
-    summary, received, record = loop.run(lambda: _crawl(make, window), config.crawl.loop, debug=asked.debug)
+    seen = loop.run(lambda: crawl(make, window), config.crawl.loop, debug=asked.debug)
+    summary, received, record = seen.summary, seen.received, seen.record
     unreachable.close()
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(time.time(), summary))
@@ -212,10 +224,11 @@ def _run(
     code = exit_code(summary, received) or (FAILED_ON if broken else DONE)
     document = as_json(summary, report, output=shown(job), exit_code=code) | {
         "output_errors": sink.errors, "loop": msgspec.to_builtins(record.loop),
+        "timing": msgspec.to_builtins(record.timing),
         "waits": {name.lower(): round(seconds, 2) for name, seconds in record.causes.items()},
         "findings": msgspec.to_builtins(found), "failed_on": broken,
     }  # fmt: skip
-    return Ended(code, summary, report, document, record, found)
+    return Ended(code, summary, report, document, record, found, seen.trace)
 
 
 def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
@@ -225,6 +238,8 @@ def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:
     terminal.say(out, lines(ended.summary, ended.report, items_in=shown(job) if elsewhere else ""))
     if ended.record.loop is not None:
         terminal.say(out, account.lines(ended.record.loop))
+    if ended.record.timing is not None:
+        terminal.say(out, timing.lines(ended.record.timing))
     terminal.say(out, findings.lines([one for one in ended.found if one.id not in ALREADY_SAID]))
     for error, count in ended.document["output_errors"].items():
         terminal.say(out, [Line(f"  {shown(job)}: {error}: left out {count:,} time{'s' * (count != 1)}", "bad")])
@@ -241,79 +256,3 @@ def exit_code(summary: Summary, received: Sequence[int]) -> int:
     if summary.outcomes and not summary.seeds_done:
         return NOTHING_STARTED
     return DONE
-
-
-class Watching(NamedTuple):
-    """How the person wants to watch."""
-
-    out: Console
-    cls: type[Spider]
-    config: Config
-    quiet: bool
-    items_on_stdout: bool
-    folder: Path
-    """The job's."""
-    metrics: int | None
-    """The port where they are served; None: not wanted."""
-
-    @contextlib.contextmanager
-    def doors(self, engine: Engine, windows: app.Windows | None) -> Iterator[None]:
-        """For those who look in from outside: `crawler why`, `tasks` and `top`, SIGUSR2, Prometheus."""
-        if windows is None:
-            yield
-            return
-        live = Live(engine.progress, engine.situation, engine.board, windows.loop)
-        with contextlib.ExitStack() as held:
-            control = held.enter_context(Control(self.folder, {"moment": live.moment, "tasks": live.tasks}))
-            windows.loop.on_beat = control.beat
-            held.enter_context(dumps(lambda: dump(live)))
-            if self.metrics is not None:
-                read = lambda: metrics.text(live.moment(), steadily(engine.summary), windows.loop.lag.all)  # noqa: E731
-                server = held.enter_context(MetricsServer(self.metrics, read))
-                log.info("metrics: http://127.0.0.1:%d/metrics", server.port)
-            yield
-
-    def audit(self) -> contextlib.AbstractContextManager[Audit | None]:
-        return Audit(blame.home_of(self.cls)) if self.config.diagnostics.watch else contextlib.nullcontext()
-
-    def window(self, engine: Engine, windows: app.Windows | None) -> Window:
-        def read() -> Progress:
-            now = engine.progress()
-            if windows is None:
-                return now
-            sampler = windows.sampler
-            waits = why.in_progress(sampler.now, sampler.cause) if sampler.now is not None else ""
-            return msgspec.structs.replace(now, lag=windows.loop.recent_lag(), waits=waits)
-
-        among_items = self.items_on_stdout and terminal.stdout_is_terminal()
-        live = self.out.is_terminal and not self.out.is_dumb_terminal and not among_items
-        return Window(self.out, self.cls.name, read, live=live, quiet=self.quiet)
-
-
-async def _crawl(make: Callable[[], Engine], watching: Watching) -> tuple[Summary, list[int], Record]:
-    """The crawl within its loop: the first signal stops it, the second one ends it at once."""
-    engine = make()
-    crawling = asyncio.current_task()
-    assert crawling is not None  # noqa: S101  there is one in every coroutine
-
-    def stop(reason: str) -> None:
-        engine.stop(reason, resumable=True)
-        grace = watching.config.crawl.grace
-        window.note(f"{reason}: finishing what is under way, {grace:g} s at most; once more to stop at once")
-
-    with (
-        signals(stop, crawling.cancel) as received,
-        app.watching(engine, watching.cls, watching.config.diagnostics) as windows,
-        watching.audit() as audit,
-        watching.doors(engine, windows),
-        watching.window(engine, windows) as window,
-    ):
-        try:
-            summary = await engine.run()
-        except asyncio.CancelledError:
-            if len(received) < 2:
-                raise
-            crawling.uncancel()
-            summary = engine.summary()
-    troubles = audit.troubles if audit is not None else ()
-    return summary, received, Record() if windows is None else windows.record(troubles)

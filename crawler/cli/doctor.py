@@ -12,6 +12,7 @@ from crawler.cli.crawl import DIAGNOSIS
 from crawler.cli.jobs import here
 from crawler.cli.safe import safe
 from crawler.diagnostics.findings import Diagnosis, findings, in_full
+from crawler.diagnostics.timing import lines
 from crawler.errors import JobError
 
 
@@ -35,5 +36,6 @@ def command(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
         return
-    for line in in_full(found):
+    timing = known.record.timing
+    for line in in_full(found) + (lines(timing) if timing is not None else []):
         click.echo(safe(line.text))

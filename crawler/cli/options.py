@@ -26,6 +26,12 @@ overwrite = click.option(
     "-O", "overwrite", metavar="FILE", callback=_filename, help="Write items to FILE, emptying it first."
 )
 summary = click.option("--summary", metavar="FILE.json", callback=_filename, help="Write the summary as JSON too.")
+trace = click.option(
+    "--trace",
+    metavar="FILE.json",
+    callback=_filename,
+    help="Write where the time of each request went, for ui.perfetto.dev.",
+)
 log_level = click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),

@@ -29,31 +29,32 @@ def check_output(append: str, overwrite: str) -> None:
         open_sink(append or overwrite)  # refuses a suffix that nobody knows, and touches nothing yet
 
 
-class SummaryFile(NamedTuple):
-    """Where `--summary` goes: a file that is replaced as a whole, `-` for standard output, "" for nowhere."""
+class JsonFile(NamedTuple):
+    """Where `--summary` or `--trace` goes: a file, replaced as a whole; `-` for standard output, "" for nowhere."""
 
     path: str
+    option: str
 
     @classmethod
-    def at(cls, path: str, *, items_on_stdout: bool) -> Self:
-        """Raises UsageError before the crawl if the summary could not be written after it."""
+    def at(cls, path: str, option: str, *, items_on_stdout: bool) -> Self:
+        """Raises UsageError before the crawl if it could not be written after it."""
         if path == STDOUT and items_on_stdout:
-            raise UsageError("--summary - and -o - cannot both have standard output")
+            raise UsageError(f"{option} - and -o - cannot both have standard output")
         if path and path != STDOUT:
             file = Path(path)
             if file.is_dir():
-                raise OutputError(f"--summary {path}: that is a folder; name a file in it")
+                raise OutputError(f"{option} {path}: that is a folder; name a file in it")
             if not file.parent.is_dir():
-                raise OutputError(f"--summary {path}: there is no folder {file.parent}")
+                raise OutputError(f"{option} {path}: there is no folder {file.parent}")
             if not os.access(file if file.exists() else file.parent, os.W_OK):
-                raise OutputError(f"--summary {path} cannot be written: permission denied")
-        return cls(path)
+                raise OutputError(f"{option} {path} cannot be written: permission denied")
+        return cls(path, option)
 
-    def write(self, summary: dict[str, Any]) -> None:
+    def write(self, content: dict[str, Any], *, indent: int | None = 2) -> None:
         """Raises JobError if the disk refuses."""
         if not self.path:
             return
-        text = json.dumps(summary, indent=2, ensure_ascii=False)
+        text = json.dumps(content, indent=indent, ensure_ascii=False)
         if self.path == STDOUT:
             click.echo(text)
             return
@@ -70,4 +71,4 @@ class SummaryFile(NamedTuple):
                 draft.unlink(missing_ok=True)
                 raise
         except OSError as refused:
-            raise JobError(f"the summary cannot be written to {self.path}: {refused.strerror}") from None
+            raise JobError(f"{self.option} {self.path} cannot be written: {refused.strerror}") from None

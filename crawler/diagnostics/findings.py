@@ -17,6 +17,7 @@ import msgspec
 from crawler.diagnostics.account import LoopAccount, StallAccount
 from crawler.diagnostics.pace import Cause, HostShare
 from crawler.diagnostics.report import Line
+from crawler.diagnostics.timing import TimingAccount
 from crawler.diagnostics.verdict import MACHINE, Kind
 from crawler.diagnostics.why import ADVICE
 from crawler.events import Summary
@@ -59,6 +60,8 @@ class Record(msgspec.Struct, frozen=True):
     host: HostShare | None = None
     """The host that was waited for longest."""
     troubles: tuple[Trouble, ...] = ()
+    timing: TimingAccount | None = None
+    """How long requests took, and whose doing it was."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):

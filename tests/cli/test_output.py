@@ -6,37 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli.output import SummaryFile, check_output
+from crawler.cli.output import JsonFile, check_output
 from crawler.errors import JobError, OutputError, UsageError
 
 
 def test_the_summary_replaces_the_file_as_a_whole(tmp_path):
     file = tmp_path / "s.json"
     file.write_text("old")
-    SummaryFile.at(str(file), items_on_stdout=False).write({"spider": "bücher"})
+    JsonFile.at(str(file), "--summary", items_on_stdout=False).write({"spider": "bücher"})
     assert json.loads(file.read_text()) == {"spider": "bücher"}
     assert [one.name for one in tmp_path.iterdir()] == ["s.json"]
 
 
 def test_nowhere_is_nowhere_and_a_dash_is_standard_output(tmp_path, capsys):
-    SummaryFile.at("", items_on_stdout=True).write({"a": 1})
+    JsonFile.at("", "--summary", items_on_stdout=True).write({"a": 1})
     assert capsys.readouterr().out == ""
-    SummaryFile.at("-", items_on_stdout=False).write({"a": 1})
+    JsonFile.at("-", "--summary", items_on_stdout=False).write({"a": 1})
     assert json.loads(capsys.readouterr().out) == {"a": 1}
 
 
 def test_a_device_or_a_pipe_is_written_into_not_replaced(tmp_path):
-    SummaryFile.at("/dev/null", items_on_stdout=False).write({"a": 1})
+    JsonFile.at("/dev/null", "--summary", items_on_stdout=False).write({"a": 1})
     assert not Path("/dev/null").is_file()
 
 
 def test_a_summary_that_could_not_be_written_is_refused_before_the_crawl(tmp_path):
     with pytest.raises(UsageError, match="cannot both"):
-        SummaryFile.at("-", items_on_stdout=True)
+        JsonFile.at("-", "--summary", items_on_stdout=True)
     with pytest.raises(OutputError, match="that is a folder"):
-        SummaryFile.at(str(tmp_path), items_on_stdout=False)
+        JsonFile.at(str(tmp_path), "--summary", items_on_stdout=False)
     with pytest.raises(OutputError, match="there is no folder"):
-        SummaryFile.at(str(tmp_path / "no" / "s.json"), items_on_stdout=False)
+        JsonFile.at(str(tmp_path / "no" / "s.json"), "--summary", items_on_stdout=False)
 
 
 @pytest.mark.parametrize("option", ["append", "overwrite"])
@@ -49,12 +49,12 @@ def test_a_folder_is_no_file_for_items_whatever_its_suffix(tmp_path, option):
 
 
 def test_a_disk_that_is_full_by_then_is_said_and_nothing_half_written_stays(tmp_path, monkeypatch):
-    file = SummaryFile.at(str(tmp_path / "s.json"), items_on_stdout=False)
+    file = JsonFile.at(str(tmp_path / "s.json"), "--summary", items_on_stdout=False)
 
     def refuse(*_args, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", refuse)
-    with pytest.raises(JobError, match="the summary cannot be written to .*: No space left"):
+    with pytest.raises(JobError, match="--summary .*s.json cannot be written: No space left"):
         file.write({})
     assert list(tmp_path.iterdir()) == []
