@@ -92,7 +92,7 @@ async def undisturbed(folder: Path, site: Site, loop: str, *, server: float, blo
         own.mkdir()
         found = await crawl(own, site, loop, server=server, block=block)
         watched = found[0]["loop"]
-        if watched["machine"] == 0 and watched["starved"] <= 0.05 * BLOCK:
+        if watched["machine"] == 0 and watched["starved"] <= 0.2 * BLOCK:
             return found
     pytest.skip("the machine had no CPU for the crawl, three times")
 
@@ -103,7 +103,7 @@ async def test_a_block_is_our_own_doing_and_its_line_is_named(tmp_path: Path, si
     late = late_of(summary)
     delay = late["seconds"] - took
     assert delay >= 0.9 * BLOCK, "the server was done while the loop stood still"
-    assert late["own"] >= 0.95 * delay
+    assert late["own"] >= 0.95 * (delay - summary["loop"]["starved"])
     assert late["where"] == summary["timing"]["where"] == f"two.py:{LINE} in parse"
     events = trace["traceEvents"]
     (suffered,) = [event for event in events if event.get("cat") == "request" and event["name"].endswith("/late")]
