@@ -114,6 +114,7 @@ class LoopWatch:
         self._queued_before = self._last.reading.queued or 0.0
         self._due = self._last.reading.at + PERIOD
         self._timer = self._loop.call_later(PERIOD, self._beat)
+        self._loop.call_soon(self._find_base)  # whatever blocks before the first beat must be seen too
         self._watchdog = Watchdog(
             self._loop, self._clock, self._home, lambda: self._due, lambda: self._base, on_glance=self._glance
         )
@@ -134,6 +135,11 @@ class LoopWatch:
         self._clock.close()
         if self._valve.held and self._on_lag is not None:
             self._on_lag(False)
+
+    @ours
+    def _find_base(self) -> None:
+        if self._watchdog is not None:
+            self._base = _base_of(sys._getframe().f_back)  # noqa: SLF001  the documented way to one's own frame
 
     @ours
     def _beat(self) -> None:

@@ -11,12 +11,14 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crawler.diagnostics.loop import LoopWatch
+from crawler.diagnostics.stalls import Stall
 from crawler.diagnostics.verdict import NOBODY, Kind
 
 HERE = Path(__file__).parent
@@ -167,6 +169,31 @@ async def test_the_watch_leaves_no_thread_no_timer_and_no_descriptor() -> None:
     watch.stop()
     assert "loop watch" not in {thread.name for thread in threading.enumerate()}
     assert watch.age() == 0.0
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_block_before_the_first_beat_has_its_line_too(loop: str) -> None:
+    """A crawl's first callback may begin within a few milliseconds."""
+    uvloop = pytest.importorskip("uvloop") if loop == "uvloop" else None
+    told: list[Stall] = []
+    watch = LoopWatch(home=__file__, on_stall=lambda stall, *_: told.append(stall))
+
+    async def block() -> None:
+        time.sleep(0.4)  # AT ONCE
+
+    async def main() -> None:
+        watch.start()
+        await asyncio.create_task(block())
+        await asyncio.sleep(0.1)
+        watch.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        runner.run(main())
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if text.endswith("# AT ONCE"))
+    stall = max(told, key=lambda stall: stall.seconds)
+    starved = stall.queued >= 0.05 * stall.seconds
+    assert stall.where == f"test_loop.py:{line} in block" or starved
+    assert stall.kind is Kind.BLOCKING or starved
 
 
 async def test_lag_is_counted_from_the_first_beat_on() -> None:
