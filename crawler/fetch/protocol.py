@@ -101,8 +101,11 @@ class Protocol(ResponseHandler):
             self._last_two = b""
             super().data_received(data[:end])
             data = data[end:]
-        if self._head_bytes:
-            self._last_two = (self._last_two + data)[-2:]
+        if not self._head_bytes:
+            if data and self._exception is None:
+                self.data_received(data)  # a body, chunked perhaps
+            return
+        self._last_two = (self._last_two + data)[-2:]
         if data and self._exception is None:
             super().data_received(data)
         if self._head_bytes and self._answers == before:

@@ -7,9 +7,10 @@ import os
 from typing import Any
 
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from crawler.clock import settle
-from crawler.fetch.protocol import MOST_HEAD, MOST_INTERIM, _end_of_head
+from crawler.fetch.protocol import MOST_HEAD, MOST_INTERIM, PART, Protocol, _end_of_head
 from crawler.spider.travel import Failure, Page
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -22,6 +23,43 @@ def nothing() -> None:
 def kind_of(result: object) -> str:
     assert isinstance(result, Failure), result
     return result.kind
+
+
+class Wire(asyncio.Transport):
+    """A transport that takes everything and says nothing."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_chunks_are_parsed_in_parts_also_when_they_come_with_their_head(
+    apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[int] = []
+    parse = ResponseHandler.data_received
+
+    def spy(self: ResponseHandler, data: bytes) -> None:
+        parsed.append(len(data))
+        parse(self, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", spy)
+    protocol = Protocol(asyncio.get_running_loop(), {})
+    protocol.connection_made(Wire())
+    protocol.set_response_params(auto_decompress=False, read_bufsize=1 << 20)
+    head, body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 40_000 + b"0\r\n\r\n"
+    for packet in (head, body) if apart else (head + body,):
+        protocol.data_received(packet)
+    _, content = await protocol.read()
+    assert await content.read() == b"x" * 40_000
+    assert sum(parsed) == len(head + body)
+    assert max(parsed) <= PART
 
 
 @pytest.mark.parametrize("apart", [False, True])
