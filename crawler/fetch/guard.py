@@ -37,6 +37,21 @@ _SPECIAL = tuple(
         "::/96",
     )
 )
+# Where clouds tell a machine its credentials, beside the link-local addresses that most of them use.
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        (
+            "fd00:ec2::254",  # AWS: EC2 User Guide, "Access instance metadata for an EC2 instance"
+            "fd00:ec2::23",  # AWS: EKS User Guide, "Set up the Amazon EKS Pod Identity Agent"
+            "fd20:ce::254",  # Google: Compute Engine, "View and query VM metadata"
+            "fd00:42::42",  # Scaleway: "Understanding Instance metadata"
+            "100.100.100.200",  # Alibaba: Elastic Compute Service, "Instance metadata"
+            "192.0.0.192",  # Oracle: Compute Classic, "Retrieving Instance Metadata"
+            "168.63.129.16",  # Microsoft: Azure, "What is IP address 168.63.129.16?"; looks public
+        ),
+    )
+)
 
 
 class BlockedAddress(Exception):
@@ -57,6 +72,7 @@ def is_public(address: str) -> bool:
     return (
         parsed.is_global
         and not parsed.is_multicast
+        and parsed not in _METADATA
         and not any(parsed in network for network in _SPECIAL if network.version == parsed.version)
     )
 
@@ -72,21 +88,21 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
-def is_link_local(address: str) -> bool:
-    """Whether an address is the machine's own neighbourhood, where clouds keep the machine's credentials."""
+def may_hold_credentials(address: str) -> bool:
+    """Whether an address is the machine's own neighbourhood, or one of those where clouds keep the machine's
+    credentials."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         parsed = _embedded(parsed) or parsed
-    return parsed.is_link_local
+    return parsed.is_link_local or parsed in _METADATA
 
 
 class Guard:
     """Says which of a host's addresses may be used.
 
-    allow_private: everything may, but for link-local addresses that no start URL names. named: whether a start URL
-    named this host key; its private addresses are then allowed, unless the name has pointed to a public address
-    before: a name that moves from the public internet into a private network during a crawl is how DNS rebinding
-    works.
+    allow_private: everything may, but for what may hold credentials and is not named. named: whether a start URL named
+    this host key; its private addresses are then allowed, unless the name has pointed to a public address before: a
+    name that moves from the public internet into a private network during a crawl is how DNS rebinding works.
     """
 
     def __init__(self, *, allow_private: bool, named: Callable[[str], bool]) -> None:
@@ -101,10 +117,12 @@ class Guard:
         """
         found = list(addresses)
         if self._allow_private:
-            usable = [address for address in found if not is_link_local(address) or self._named(host)]
+            usable = [address for address in found if not may_hold_credentials(address) or self._named(host)]
             if usable or not found:
                 return usable
-            raise BlockedAddress(f"{host} is at {found[0]}: a link-local address must be named by a start URL")
+            raise BlockedAddress(
+                f"{host} is at {found[0]}, where a cloud may keep credentials: a start URL must name the host"
+            )
         public = [address for address in found if is_public(address)]
         if public:
             if self._named(host):

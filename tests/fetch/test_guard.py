@@ -116,9 +116,31 @@ def test_behind_a_proxy_other_names_pass(host: str) -> None:
     guard().check_name(host)
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
-def test_link_local_addresses_stay_closed_unless_a_start_url_names_them(address: str) -> None:
-    with pytest.raises(BlockedAddress, match="link-local"):
+CREDENTIALS = [
+    "169.254.169.254",
+    "fe80::1",
+    "fe80::1%eth0",
+    "::ffff:169.254.169.254",
+    "fd00:ec2::254",
+    "fd00:0ec2:0:0:0:0:0:254",
+    "fd00:ec2::23",
+    "fd20:ce::254",
+    "fd00:42::42",
+    "100.100.100.200",
+    "::ffff:100.100.100.200",
+    "192.0.0.192",
+    "168.63.129.16",
+]
+
+
+@pytest.mark.parametrize("address", CREDENTIALS)
+def test_where_clouds_keep_credentials_is_not_public_whatever_the_address_looks_like(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", CREDENTIALS)
+def test_where_clouds_keep_credentials_stays_closed_unless_a_start_url_names_it(address: str) -> None:
+    with pytest.raises(BlockedAddress, match="credentials"):
         Guard(allow_private=True, named=lambda _: False).check("a.example", [address])
     assert Guard(allow_private=True, named=lambda _: True).check("a.example", [address]) == [address]
     assert Guard(allow_private=True, named=lambda _: False).check("a.example", [address, "10.0.0.1"]) == ["10.0.0.1"]
