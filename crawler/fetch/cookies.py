@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 from publicsuffixlist import PublicSuffixList
 
-from crawler.fetch.dates import parse_cookie_date
+from crawler.fetch.set_cookie import expiry, parse
 from crawler.spider import url as urls
 
-MOST_COOKIE = 4096
-"""Bytes of name and value (RFC 6265 section 6.1, and what browsers take)."""
-MOST_ATTRIBUTE = 1024
 MOST_PER_ANSWER = 60
 MOST_PER_DOMAIN = 60
 """RFC 6265 asks for 50 at least; the one not used for longest goes first."""
@@ -34,11 +31,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """Bytes of names and values in a jar; beyond that domains go, the one not used for longest first."""
 MOST_HEADER = 8 * 1024
 """Bytes of a Cookie header: the usual limit of servers. On a flood one crawler's grew to 122 KB."""
-FOREVER = 400 * 86400
-"""Seconds: no cookie outlives this (6265bis section 5.5)."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NUMBER = re.compile(r"-?[0-9]+")
 _IPV4 = re.compile(r"[0-9.]+")
 
 
@@ -118,7 +111,7 @@ class Jar:
 
     def _store_one(self, url: str, host: str, line: bytes, now: float) -> None:
         """RFC 6265 sections 5.2 and 5.3."""
-        parsed = _parse(line)
+        parsed = parse(line)
         if parsed is None:
             return
         name, value, attributes = parsed
@@ -143,7 +136,7 @@ class Jar:
             return
         self._order += 1
         order = self._order if old is None else old.order
-        cookie = Cookie(name, value, path, host_only, secure, _expiry(attributes, now), order, now)
+        cookie = Cookie(name, value, path, host_only, secure, expiry(attributes, now), order, now)
         if old is None and _is_over(cookie, now):
             self._trim(domain, known, now)
             return
@@ -231,42 +224,6 @@ class Jar:
 
     def __repr__(self) -> str:
         return f"<Jar, {len(self)} cookies of {len(self._domains)} domains>"
-
-
-def _parse(line: bytes) -> tuple[str, str, dict[str, str]] | None:
-    """Name, value and attributes of a Set-Cookie value (RFC 6265 section 5.2), or None to ignore it whole."""
-    try:
-        text = line[: 4 * MOST_COOKIE].decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    if _CONTROL.search(text):
-        return None
-    pair, *rest = text.split(";", 32)
-    name, equals, value = pair.partition("=")
-    name, value = name.strip(" \t"), value.strip(" \t")
-    if not equals or not name or len(name) + len(value) > MOST_COOKIE:
-        return None
-    attributes: dict[str, str] = {}
-    for part in rest[:31]:
-        key, _, content = part.partition("=")
-        content = content.strip(" \t")
-        key = key.strip(" \t").lower()
-        if len(content) <= MOST_ATTRIBUTE and (content or key != "domain"):
-            attributes[key] = content  # the last one counts
-    return name, value, attributes
-
-
-def _expiry(attributes: Mapping[str, str], now: float) -> float | None:
-    """Max-Age before Expires (section 5.3, step 3); None for a session cookie."""
-    age = attributes.get("max-age", "")
-    if _NUMBER.fullmatch(age):
-        seconds = int(age[:12])
-        return now + min(seconds, FOREVER) if seconds > 0 else float("-inf")
-    if "expires" in attributes:
-        when = parse_cookie_date(attributes["expires"])
-        if when is not None:
-            return min(when, now + FOREVER)
-    return None
 
 
 def _is_over(cookie: Cookie, now: float) -> bool:

@@ -17,6 +17,7 @@ from time import monotonic
 import msgspec
 from msgspec.structs import replace
 
+from crawler.config import FetchConfig
 from crawler.spider.timeouts import NAMES, Timeouts
 
 FOREVER = float("inf")
@@ -45,6 +46,17 @@ class Limits(msgspec.Struct, frozen=True):
         setting = f"fetch.{name}" if name == "min_rate" else f"fetch.{name}_timeout"
         whose = f"the request's own {name}" if name in self.own else setting
         return f"{words.format(getattr(self, name))} ({whose})"
+
+
+def limits_of(config: FetchConfig) -> Limits:
+    """Those that a crawl has set."""
+    return Limits(
+        connect=config.connect_timeout,
+        first_byte=config.first_byte_timeout,
+        idle=config.idle_timeout,
+        total=config.total_timeout,
+        min_rate=config.min_rate,
+    )
 
 
 _TOLD = {

@@ -17,20 +17,19 @@ from crawler.clock import Clock
 from crawler.config import FetchConfig
 from crawler.errors import ConfigError
 from crawler.events import Bus
-from crawler.fetch import redirects, socks
-from crawler.fetch.accept import Accept
-from crawler.fetch.body import BodyReader, Headers
+from crawler.fetch.body import BodyReader
 from crawler.fetch.cache import Answer, Cache, key_of
 from crawler.fetch.connector import Exchange
 from crawler.fetch.cookies import SuffixList
-from crawler.fetch.deadlines import Deadline, Limits, Watch
+from crawler.fetch.deadlines import Deadline, Watch, limits_of
 from crawler.fetch.guard import Guard
-from crawler.fetch.headers import SET_COOKIE, authorizations, own_headers, split_credentials, standing_headers
+from crawler.fetch.headers import SET_COOKIE, standing_headers
 from crawler.fetch.jars import Jars
-from crawler.fetch.proxies import Proxies, unusable
+from crawler.fetch.meaning import Meaning, page_of
+from crawler.fetch.sending import Sender
 from crawler.fetch.session import Reply, Session, tls_context
 from crawler.fetch.spool import SpoolFolder, in_thread, put
-from crawler.fetch.translate import FetchFailed, failure_of
+from crawler.fetch.translate import failure_of
 from crawler.spider.travel import PLAIN, Details, Failure, Page, Redirect, Spool, Ticket, decode_details
 
 Result = Page | Redirect | Failure
@@ -81,29 +80,18 @@ class Fetcher:
         if config.cache != "off" and cache is None:
             raise ConfigError(f'fetch.cache = "{config.cache}" needs a folder: run the crawl as a job')
         self._config = config
-        self._handled = frozenset(statuses)
         self._guard = Guard(allow_private=config.allow_private, named=allowed_private)
-        self._limits = Limits(
-            connect=config.connect_timeout,
-            first_byte=config.first_byte_timeout,
-            idle=config.idle_timeout,
-            total=config.total_timeout,
-            min_rate=config.min_rate,
-        )
+        self._limits = limits_of(config)
         self._headers = standing_headers(config, contact)
-        self._auth = authorizations(config.auth)
-        self._proxies = Proxies(config.proxies)
-        self._accept = Accept(config.accept)
+        self._sender = Sender(config, self._guard, clock)
+        self._meaning = Meaning(config, statuses)
         # What is to be replayed must be kept whole, so the cache takes large bodies from memory.
         self._bodies = BodyReader(config, spool if config.cache == "off" else None)
         self._spool_above = config.spool_above
-        self._insecure = frozenset(host.lower() for host in config.insecure_hosts)
         self._spool = spool
         self._cache_folder = cache if config.cache != "off" else None
         self._clock = clock
         self._bus = bus
-        # Whether a request without details needs nothing looked up: then it takes the short way.
-        self._simple = not (self._auth or config.proxies or self._insecure)
         # State: what exists between open and close; the counters only grow.
         self._opened: _Opened | None = None
         self._requests = self._replayed = self._received = 0
@@ -199,14 +187,14 @@ class Fetcher:
         if opened.jars is not None:
             await opened.jars.ready()
             opened.jars.store(details.session, ticket.url, known.headers, self._clock.now())
-        away = self._away(known.status, known.headers, ticket.url, details, most)
+        away = self._meaning.away(known.status, known.headers, ticket.url, details, most)
         if away is not None:
             return away
-        if refused := self._refused(ticket, known.status, known.headers):
+        if refused := self._meaning.refused(ticket, known.status, known.headers):
             return Failure("content-type", refused, status=known.status)
         large = len(known.body) > self._spool_above and most is None
         body = await self._put(known.body) if large else known.body
-        return self._page(ticket.url, known.status, known.headers, body, 0.0, ("cached",), details)
+        return page_of(ticket.url, known.status, known.headers, body, 0.0, ("cached",), details)
 
     async def _fetch(
         self,
@@ -231,19 +219,13 @@ class Fetcher:
         self._requests += 1
         reply: Reply | None = None
         try:
-            reply = await self._send(opened, exchange, ticket, details)
+            reply = await self._sender.send(opened.session, opened.jars, exchange, ticket, details)
             began = monotonic()
             deadline.answered(began)
             timeline.answered = began
             return await self._take(opened, reply, ticket, details, deadline, began - exchange.sent_at, most, keep)
-        except asyncio.CancelledError:
-            if not deadline.took_back():
-                raise
-            return Failure(deadline.expired, deadline.told, elapsed=exchange.age())
-        except Exception as caught:
-            if deadline.took_back():
-                return Failure(deadline.expired, deadline.told, elapsed=exchange.age())
-            failure = failure_of(caught, exchange.age(), sent=bool(exchange.sent_at))
+        except (asyncio.CancelledError, Exception) as caught:
+            failure = _failure(caught, deadline, exchange)
             if failure is None:
                 raise
             return failure
@@ -254,30 +236,6 @@ class Fetcher:
                 reply.close()  # a body that was read whole has gone back to the pool already
             exchange.sent()
             timeline.received = monotonic()
-
-    async def _send(self, opened: _Opened, exchange: Exchange, ticket: Ticket, details: Details) -> Reply:
-        url, jars = ticket.url, opened.jars
-        cookies = jars.header(details.session, url, self._clock.now()) if jars is not None and jars.sessions else ""
-        if details is PLAIN and self._simple and not cookies and "@" not in url:
-            return await opened.session.send(exchange, "GET", url)
-        proxy = self._proxies.choose(details.proxy, details.session)
-        if proxy:
-            if why := unusable(proxy):
-                raise FetchFailed("unsendable", why)
-            self._guard.check_name(ticket.host)
-            exchange.proxied = True
-            if socks.is_socks(proxy):
-                exchange.socks, proxy = proxy, ""
-        url, authorization = split_credentials(url)
-        return await opened.session.send(
-            exchange,
-            details.method,
-            url,
-            own_headers(details, authorization or self._auth.get(ticket.host, ""), cookies),
-            details.body or None,
-            proxy or None,
-            verify=ticket.host not in self._insecure,
-        )
 
     async def _take(
         self,
@@ -295,8 +253,8 @@ class Fetcher:
         if opened.jars is not None and SET_COOKIE in reply.headers:
             await opened.jars.ready()
             opened.jars.store(details.session, url, headers, self._clock.now())
-        away = self._away(status, headers, url, details, most, elapsed)
-        if away is None and (refused := self._refused(ticket, status, headers)):
+        away = self._meaning.away(status, headers, url, details, most, elapsed)
+        if away is None and (refused := self._meaning.refused(ticket, status, headers)):
             return Failure("content-type", refused, status=status, elapsed=elapsed)
         body: bytes | Spool = b""
         lost = False
@@ -314,38 +272,12 @@ class Fetcher:
             if len(body) <= self._spool_above or most is not None:
                 return Page(url, status, headers, body, elapsed, flags, details.hops)
             body = await self._put(body)
-        return self._page(url, status, headers, body, elapsed, flags, details)
+        return page_of(url, status, headers, body, elapsed, flags, details)
 
     async def _put(self, body: bytes) -> bytes | Spool:
         """A large body that had to stay in memory until now, for the cache."""
         folder = self.spool_folder()
         return await put(folder, body) if folder is not None else body
-
-    @staticmethod
-    def _page(
-        url: str,
-        status: int,
-        headers: Headers,
-        body: bytes | Spool,
-        elapsed: float,
-        flags: tuple[str, ...],
-        details: Details,
-    ) -> Page:
-        if isinstance(body, Spool):
-            return Page(url, status, headers, b"", elapsed, flags, details.hops, body)
-        return Page(url, status, headers, body, elapsed, flags, details.hops)
-
-    def _away(
-        self, status: int, headers: Headers, url: str, details: Details, most: int | None, elapsed: float = 0.0
-    ) -> Redirect | Failure | None:
-        """Where an answer sends us, if it does."""
-        if status in self._handled and most is None:
-            return None
-        return redirects.follow(status, headers, url, details, self._config.max_redirects, elapsed)
-
-    def _refused(self, ticket: Ticket, status: int, headers: Headers) -> str:
-        """The content type of a success that no callback asked for; robots.txt and `self.fetch` take anything."""
-        return self._accept.refused(ticket.url, headers) if 200 <= status < 300 and ticket.id >= 0 else ""
 
     @property
     def resolving(self) -> int:
@@ -367,3 +299,12 @@ class Fetcher:
     def __repr__(self) -> str:
         state = "closed" if self._opened is None else f"{len(self._opened.watch)} under way"
         return f"<Fetcher {state}, {self._requests} requests>"
+
+
+def _failure(caught: BaseException, deadline: Deadline, exchange: Exchange) -> Failure | None:
+    """What ended a fetch, as a value; None if it is neither its deadline nor the web's doing."""
+    if deadline.took_back():
+        return Failure(deadline.expired, deadline.told, elapsed=exchange.age())
+    if isinstance(caught, Exception):
+        return failure_of(caught, exchange.age(), sent=bool(exchange.sent_at))
+    return None

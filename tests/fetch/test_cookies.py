@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from crawler.fetch import cookies
 from crawler.fetch.cookies import Jar, SuffixList
+from crawler.fetch.set_cookie import FOREVER
 
 NOW = 1_700_000_000.0
 SUFFIXES = SuffixList()
@@ -89,7 +90,7 @@ def test_cookies_expire() -> None:
     assert filled.header(URL, NOW + 59) == "a=1"
     assert filled.header(URL, NOW + 60) == ""
     filled = jar(b"a=1; Max-Age=99999999999999999")
-    assert filled.header(URL, NOW + cookies.FOREVER) == ""
+    assert filled.header(URL, NOW + FOREVER) == ""
 
 
 def test_longer_paths_first_then_older_ones() -> None:
