@@ -89,7 +89,7 @@ class Web:
             await self._step()
         self.began = self.clock.now()
         self.done_at.clear()
-        self.decisions, self.spent, self._order = 0, 0.0, self.scheduler._order
+        self.decisions, self.spent, self._order = 0, 0.0, self.scheduler._turns._order
         await self._add(names, self.pages)
         while len(self.done_at) < len(self.latency) * self.pages:
             await self._step()
@@ -111,7 +111,7 @@ class Web:
     @property
     def pushes(self) -> float:
         """Places taken on the scheduler's heaps, for each decision: each costs O(log hosts), nothing costs more."""
-        return (self.scheduler._order - self._order) / max(1, self.decisions)
+        return (self.scheduler._turns._order - self._order) / max(1, self.decisions)
 
     def done_within(self, seconds: float) -> int:
         return sum(at <= seconds for at in self.done_at)
@@ -131,9 +131,9 @@ class Web:
         while quiet < 4:
             await asyncio.sleep(0)
             quiet += 1
-            while not self.scheduler.queue.empty():
+            while self.scheduler.queue:
                 quiet = 0
-                ticket, refusal, _ = self.scheduler.queue.get_nowait()
+                ticket, refusal, _ = self.scheduler.queue.take_at_once()
                 if refusal is None:
                     self._send(ticket)
                 else:
@@ -194,7 +194,7 @@ class Web:
 
     async def _commit(self, finished: list[Finished]) -> None:
         states = {one.ticket.host: self.scheduler.state_of(one.ticket.host) or b"" for one in finished}
-        committed = await self.frontier.commit(Group(finished, states, self.scheduler.take_robots()))
+        committed = await self.frontier.commit(Group(finished, states, self.scheduler.consents.take()))
         begun = time.thread_time()
         self.scheduler.committed([one.ticket for one in finished], committed.due, committed.idle_hosts)
         self.spent += time.thread_time() - begun

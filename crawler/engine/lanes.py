@@ -7,6 +7,8 @@ reads the frontier and decides nothing about time or order.
 from __future__ import annotations
 
 import asyncio
+import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
@@ -15,6 +17,7 @@ from crawler.engine.lane import Lane
 from crawler.frontier.base import Frontier
 from crawler.politeness import hosts, robots
 from crawler.spider.travel import Ticket, decode_details
+from crawler.stages import HostWait, Wait
 
 WINDOW = 32
 """Tickets of one host held in memory: one read of the frontier serves this many requests. A request of higher priority
@@ -188,6 +191,27 @@ class Lanes:
     def outside(self) -> int:
         """Hosts with requests that are not in memory."""
         return self._waiting_hosts
+
+    def waits(self, n: int = 10) -> tuple[dict[Wait, int], int, tuple[HostWait, ...]]:
+        """Hosts by what they wait for; how many of them wait for a connection; the `n` that have most to ask."""
+        now = self._clock.now()
+        counts: Counter[Wait] = Counter()
+        known: list[tuple[int, Lane, Wait, float]] = []
+        for lane in list(self):
+            wait, left = lane.wait(self._rules, now)
+            at_hand = len(lane.window) + len(lane.guests) + lane.fetching
+            if wait is not Wait.NOTHING:
+                counts[wait] += 1
+                known.append((at_hand, lane, wait, left))
+        longest = heapq.nlargest(n, known, key=lambda one: (one[0], one[3]))
+        return (
+            dict(counts),
+            sum(lane.sending != 0 for lane in list(self)),
+            tuple(
+                HostWait(lane.host, wait, left, len(lane.window), lane.fetching, lane.state.latency or 0.0)
+                for _, lane, wait, left in longest
+            ),
+        )
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())

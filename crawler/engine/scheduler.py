@@ -1,9 +1,9 @@
-"""Which host's time has come, and which of its URLs: the only heap of the program.
+"""Which host's time has come, and which of its URLs.
 
-Host first, then URL. A lane (a leased host) stands on the heap at the later of "the host may be asked" and "it has a
-URL due"; a decision costs O(log lanes). A ticket is handed out only when a worker is free, and its host is off the
-heap until the request has really been sent, so every gap is measured from a send (a host without a delay keeps its
-place). Nobody sleeps while holding a slot.
+Host first, then URL. A lane (a leased host) has its turn at the later of "the host may be asked" and "it has a URL due"
+(`turns.py`). A ticket is handed out only when a worker is free, and its host has no turn until the request has really
+been sent, so every gap is measured from a send (a host without a delay keeps its place). Nobody sleeps while holding a
+slot.
 
 This file decides order and time. It fetches nothing, and how long a host must be left alone is `politeness.hosts`.
 """
@@ -11,9 +11,7 @@ This file decides order and time. It fetches nothing, and how long a host must b
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -23,18 +21,18 @@ import msgspec
 from crawler.clock import Clock
 from crawler.config import PolitenessConfig
 from crawler.engine.consent import Consent, Consents
-from crawler.engine.lane import Heap, Lane
+from crawler.engine.lane import Lane
 from crawler.engine.lanes import Lanes
 from crawler.engine.pressure import Pressure
 from crawler.engine.quarantine import Quarantine
 from crawler.engine.slots import Slots
 from crawler.engine.tally import Tally
+from crawler.engine.turns import Turns
 from crawler.engine.workqueue import WorkQueue
 from crawler.frontier.base import Frontier
 from crawler.politeness import hosts, robots
 from crawler.spider import url as urls
 from crawler.spider.travel import Failed, Outcome, Ticket
-from crawler.stages import HostWait, Wait
 from crawler.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -44,11 +42,6 @@ HandOut = tuple[Ticket, Outcome | None]
 """A ticket to fetch; or, with an outcome, one that must not be asked for and that a worker only settles."""
 Handed = tuple[Ticket, Outcome | None, Timeline]
 """The same in the queue, with what is known of its time so far."""
-
-
-PROBATION_SHARE = 20
-"""Of so many requests under way one may be to a host that hangs: their time-outs must not be what the crawl waits for.
-While nobody else has anything to ask, those do not count whose slots are lent."""
 
 
 class SchedulerStatistics(msgspec.Struct, frozen=True):
@@ -78,6 +71,7 @@ class Scheduler:
         self.slots = Slots(workers, clock, released=self._released)
         self.queue = WorkQueue[Handed]()
         self.rules = hosts.Rules(config)
+        self._turns = Turns(workers)
         self.lanes = Lanes(frontier, self.rules, clock, workers=workers, arrange=self._arrange, named=named)
         self._frontier = frontier
         self.consents = Consents(obey=config.robots)
@@ -87,18 +81,8 @@ class Scheduler:
         self._tally = tally
         # Burst 1: the limiter's bucket holds one request, so the rate is a rate from the first second on.
         self._limiter = _limiter(config.max_rate) if config.max_rate else None
-        self._most_doubtful = max(1, workers // PROBATION_SHARE)
-        # All mutable state beside the lanes: the heap of those that wait for a time, apart for those that somebody
-        # awaits and for those that hang.
-        self._heap: Heap = []
-        self._awaited: Heap = []
-        self._doubted: Heap = []
-        self._order = 0
+        # All mutable state beside the lanes, their turns and the slots.
         self._quarantine = Quarantine({})
-        self._doubtful: set[int] = set()
-        """Tickets under way to hosts on probation."""
-        self._holding: set[int] = set()
-        """Those of them whose slots are not lent."""
         self.rate_limited = False
         """The next hand-out waits for the whole crawl's rate."""
         self._changed = asyncio.Event()
@@ -170,8 +154,7 @@ class Scheduler:
         if lane.sending == ticket.id:
             lane.sending = 0
         self.slots.arrived(ticket.id)
-        if ticket.id in self._doubtful:
-            self._doubtful.discard(ticket.id)
+        if self._turns.arrived(ticket.id):
             self._changed.set()
         return lane
 
@@ -236,54 +219,30 @@ class Scheduler:
     async def _next(self) -> HandOut:
         while True:
             now = self._clock.now()
-            lane = self._pop_due(self._awaited, now) if self._awaited else None
+            lane = self._turns.take_awaited(now)
             held = self._pressure.held or not self._tally.may_start() or self._quarantine.is_closed(self._tally.open)
             if lane is None and not held:
-                lane = self._pop_host(now)
+                lane = self._turns.take(now) or self._grow(now)
             if lane is None:
                 await self._wait(held=held)
             elif (taken := self._take(lane, now)) is not None:
                 return taken
 
-    def _pop_host(self, now: float) -> Lane | None:
-        """The host whose turn it is. Those that hang have their share first: the others may leave no turn over."""
-        may_doubt = self._doubted and len(self._doubtful) < self._most_doubtful
-        lane = self._pop_due(self._doubted, now) if may_doubt else None
-        if lane is None:
-            lane = self._pop_due(self._heap, now)
-        if lane is None:
-            self.lanes.grow()
-            if len(self._holding) < self._most_doubtful and not self.lanes.expected:
-                lane = self._pop_due(self._doubted, now)
-        return lane
+    def _grow(self, now: float) -> Lane | None:
+        """No host in memory may be asked: others may be, or those that hang get more than their share."""
+        self.lanes.grow()
+        return None if self.lanes.expected else self._turns.take_doubted(now)
 
     def _released(self, ticket: int) -> None:
         """The slot of this ticket is another one's."""
-        if ticket in self._holding:
-            self._holding.discard(ticket)
+        if self._turns.released(ticket):
             self._changed.set()
-
-    def _pop_due(self, heap: Heap, now: float) -> Lane | None:
-        """The lane whose time came first, off the heap; None if no lane's time has come."""
-        while heap:
-            when, _, lane, _ = entry = heap[0]
-            if lane.entry is not entry:
-                heapq.heappop(heap)
-            elif when <= now:
-                heapq.heappop(heap)
-                lane.entry = None
-                return lane
-            else:
-                break
-        return None
 
     async def _wait(self, *, held: bool) -> None:
         """Until something changes, or the first lane's time comes."""
         now = self._clock.now()
-        heaps = (self._awaited,) if held else (self._awaited, self._heap, self._doubted)
-        # A host that hangs and is due has been passed over: what it waits for is room, and that is told.
-        times = [heap[0][0] for heap in heaps if heap and (heap is not self._doubted or heap[0][0] > now)]
-        timer = self._clock.call_at(min(times), self._changed.set) if times else None
+        when = self._turns.next_time(now, held=held)
+        timer = self._clock.call_at(when, self._changed.set) if when is not None else None
         self._changed.clear()
         try:
             await self._changed.wait()
@@ -351,8 +310,7 @@ class Scheduler:
             lane.state = self.rules.sent(lane.state, now)
             self._arrange(lane)
         if lane.state.hangs:
-            self._doubtful.add(ticket.id)
-            self._holding.add(ticket.id)
+            self._turns.doubt(ticket.id)
 
     def _open(self, lane: Lane) -> None:
         """The lane's first ticket is out of the frontier's hands until its outcome is committed; a guest is no row."""
@@ -372,13 +330,7 @@ class Scheduler:
             if lane.idle:
                 self.lanes.read_first(lane)  # the read gives back a lane that turns out to be empty
             return
-        heap = self._awaited if lane.guests or lane.hops else self._doubted if lane.state.hangs else self._heap
-        if lane.entry is not None and lane.entry[0] == when and lane.entry[3] is heap:
-            return
-        self._order += 1
-        lane.entry = (when, self._order, lane, heap)
-        heapq.heappush(heap, lane.entry)
-        if heap[0] is lane.entry:
+        if self._turns.put(lane, when):
             self._changed.set()
 
     # ---- windows ---------------------------------------------------------------------------------------------
@@ -392,29 +344,8 @@ class Scheduler:
             held=self._pressure.reasons,
         )
 
-    def waits(self, n: int = 10) -> tuple[dict[Wait, int], int, tuple[HostWait, ...]]:
-        """Hosts by what they wait for; how many of them wait for a connection; the `n` that have most to ask."""
-        now = self._clock.now()
-        counts: Counter[Wait] = Counter()
-        known: list[tuple[int, Lane, Wait, float]] = []
-        for lane in list(self.lanes):
-            wait, left = lane.wait(self.rules, now)
-            at_hand = len(lane.window) + len(lane.guests) + lane.fetching
-            if wait is not Wait.NOTHING:
-                counts[wait] += 1
-                known.append((at_hand, lane, wait, left))
-        longest = heapq.nlargest(n, known, key=lambda one: (one[0], one[3]))
-        return (
-            dict(counts),
-            sum(lane.sending != 0 for lane in list(self.lanes)),
-            tuple(
-                HostWait(lane.host, wait, left, len(lane.window), lane.fetching, lane.state.latency or 0.0)
-                for _, lane, wait, left in longest
-            ),
-        )
-
     def __repr__(self) -> str:
-        return f"<Scheduler {len(self.lanes)} lanes, {len(self._heap)} on the heap, {len(self.queue)} queued>"
+        return f"<Scheduler {len(self.lanes)} lanes, {self._turns!r}, {len(self.queue)} queued>"
 
 
 def _limiter(rate: float) -> AsyncLimiter:

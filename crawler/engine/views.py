@@ -100,7 +100,7 @@ class Views:
         """Where everything is, and what it waits for."""
         known = self._frontier.statistics()
         at_hosts = self._scheduler.statistics()
-        waits, connecting, longest = self._scheduler.waits()
+        waits, connecting, longest = self._scheduler.lanes.waits()
         pool = self.pool.statistics() if self.pool else None
         return Situation(
             begun=self.journey is not None,
