@@ -58,6 +58,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "rich": ("cli/", "diagnostics/"),
     "aiolimiter": ("engine/scheduler.py",),
     "uvloop": ("cli/",),
+    "pyinstrument": ("cli/profiler.py",),
+    "viztracer": ("cli/profiler.py",),
 }
 
 

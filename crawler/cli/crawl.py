@@ -19,7 +19,7 @@ import msgspec
 from rich.console import Console
 
 from crawler import app
-from crawler.cli import descriptors, jsonlog, loop, options, terminal
+from crawler.cli import descriptors, jsonlog, loop, options, profiler, terminal
 from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
 from crawler.cli.notices import Unreachable, log_error
 from crawler.cli.output import JsonFile, check_output
@@ -65,6 +65,7 @@ class Asked(NamedTuple):
     metrics: int | None = None
     debug: bool = False
     trace: str = ""
+    profile: str = ""
 
 
 @click.command("crawl", short_help="Run a spider and write its items.")
@@ -84,6 +85,7 @@ class Asked(NamedTuple):
     "--metrics", metavar="PORT", type=click.IntRange(0, 65535), help="Serve metrics to Prometheus on loopback."
 )
 @options.trace
+@options.profile
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything; the same as --log-level debug.")
 @click.option("--debug", is_flag=True, help="asyncio's debug mode: slower; coroutines know where they were made.")
@@ -102,6 +104,7 @@ def command(
     fail_on: tuple[str, ...],
     metrics: int | None,
     trace: str,
+    profile: str | None,
     quiet: bool,
     verbose: bool,
     debug: bool,
@@ -116,6 +119,7 @@ def command(
 
     \b
     crawler crawl books -O books.jsonl
+    crawler crawl books --trace trace.json --profile pyinstrument
     crawler crawl docs -a start=https://docs.example/guide/ -s crawl.max_pages=100
     crawler crawl spiders/shop.py -o - | head
     """
@@ -124,7 +128,7 @@ def command(
     level = log_level or ("DEBUG" if verbose else "ERROR" if quiet else "INFO")
     terminal.start_logging(out, level.upper(), jsonlog.JsonHandler(terminal.Screen()) if as_json else None)
     asked = Asked(arguments, overrides, append, overwrite, summary, quiet, resume, fresh, retry_failed,
-                  [limits.parse(text) for text in fail_on], metrics, debug, trace)  # fmt: skip
+                  [limits.parse(text) for text in fail_on], metrics, debug, trace, profile or "")  # fmt: skip
     return run(Project.here(), name, asked, out)
 
 
@@ -149,6 +153,7 @@ def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple
     if asked.summary not in {"", STDOUT} and Path(asked.summary) == Path(asked.append or asked.overwrite):
         raise UsageError(f"--summary {asked.summary}: that is the file of the items; name another one")
     trace_file = _trace_file(asked, config)
+    profiler.check(asked.profile)
     app.check(cls, arguments)
     if not asked.quiet:
         said = [narrowed, "" if config.politeness.contact else NO_CONTACT]
@@ -159,6 +164,8 @@ def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple
             terminal.say(out, [Line(line, "faint") for line in chosen.words])
         ended = _run(cls, config, arguments, chosen.job, asked, out)
     _tell(ended, chosen.job, asked, out)
+    if ended.profile:
+        terminal.say(out, [Line(ended.profile)])
     if trace_file.path:
         trace_file.write(ended.trace(), indent=None)
     return ended, chosen.job, summary_file
@@ -187,6 +194,8 @@ class Ended(NamedTuple):
     record: Record
     found: list[Finding]
     trace: Callable[[], dict[str, Any]]
+    profile: str
+    """Where the profile is, and what opens it; "": none was asked for."""
 
 
 def _run(
@@ -208,7 +217,8 @@ def _run(
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT,
                       folder=job.folder, metrics=asked.metrics, trace=bool(asked.trace))  # fmt: skip
     job.reopen()
-    seen = loop.run(lambda: crawl(make, window), config.crawl.loop, debug=asked.debug)
+    with profiler.profiling(asked.profile, job.folder) as profile:
+        seen = loop.run(lambda: crawl(make, window), config.crawl.loop, debug=asked.debug)
     summary, received, record = seen.summary, seen.received, seen.record
     unreachable.close()
     if not (summary.resumable and job.definition.lasts):
@@ -228,7 +238,7 @@ def _run(
         "waits": {name.lower(): round(seconds, 2) for name, seconds in record.causes.items()},
         "findings": msgspec.to_builtins(found), "failed_on": broken,
     }  # fmt: skip
-    return Ended(code, summary, report, document, record, found, seen.trace)
+    return Ended(code, summary, report, document, record, found, seen.trace, profile.words)
 
 
 def _tell(ended: Ended, job: Job, asked: Asked, out: Console) -> None:

@@ -32,6 +32,11 @@ trace = click.option(
     callback=_filename,
     help="Write where the time of each request went, for ui.perfetto.dev.",
 )
+profile = click.option(
+    "--profile",
+    type=click.Choice(["pyinstrument", "viztracer"]),
+    help="Profile the main process into a file in the job's folder.",
+)
 log_level = click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),

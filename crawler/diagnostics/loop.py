@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from crawler.diagnostics import evidence as clocks
 from crawler.diagnostics.explain import Beat, Late, Seen, Whereabouts, explain, nobody
@@ -37,6 +38,10 @@ PERIOD = 0.04
 the process, which costs 0.14 ms of CPU on an idle loop, whatever is done then: 20 ms would cost twice as much."""
 SOON = 1.0
 """Seconds that a stall has lasted when it is first said aloud, before it is over."""
+
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, list[LoopWatch]] = WeakKeyDictionary()
+"""Of each loop, in the order of their start: several crawls may share a loop, and each has its own account, but what
+stops one stops all of them, and is said once: by the first."""
 
 OnStall = Callable[[Stall, bool, Fold | None], None]
 
@@ -65,8 +70,8 @@ class LoopWatch:
 
     threshold: seconds of lateness that are a stall. home: the spider's file. whereabouts: what a task works on.
     waiting: requests under way. on_stall: called in the watch's thread with each stall, whether it is worth saying, and
-    its fold; stalls that last are told once before they are over (`is_over` is False). on_lag: called on the loop
-    when intake should be held, and when it should not be any more.
+    its fold, by the first watch of a loop only; stalls that last are told once before they are over (`is_over` is
+    False). on_lag: called on the loop when intake should be held, and when it should not be any more.
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class LoopWatch:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._fellows = _watches.setdefault(self._loop, [])
+        self._fellows.append(self)
         self._clock = clocks.OwnClock()
         self.garbage.start()
         self._last = Beat(self._clock.read(), self.garbage.seconds)
@@ -129,6 +136,7 @@ class LoopWatch:
             self._timer.cancel()
         watchdog.stop()
         self._finish(watchdog)
+        self._fellows.remove(self)
         self._watchdog = None
         self._base = None
         self.garbage.stop()
@@ -184,7 +192,7 @@ class LoopWatch:
     def _say(self, stall: Stall, late: Late) -> None:
         self.lag.stalled(stall.seconds, late.after.reading.cpu - late.before.reading.cpu)
         worth = self.stalls.add(stall)
-        if self._on_stall is not None:
+        if self._on_stall is not None and self._speaks:
             self._on_stall(stall, worth or late.due == self._told, self.stalls.fold_of(stall))
 
     def _tell_early(self, watchdog: Watchdog, now: float) -> None:
@@ -197,14 +205,22 @@ class LoopWatch:
         late = Late(self._due, self._last, Beat(reading, collected))
         stall = self._explain(watchdog, late, over=False)
         self.now_blocked = stall
-        if self._on_stall is not None and stall.kind not in NOBODY:
+        if self._on_stall is not None and self._speaks and stall.kind not in NOBODY:
             self._on_stall(stall, True, self.stalls.fold_of(stall))
+
+    @property
+    def _speaks(self) -> bool:
+        return self._fellows[0] is self
+
+    def _asked(self, task: str) -> Whereabouts:
+        """What a task works on: it may be another crawl's."""
+        found = (watch._whereabouts(task) for watch in list(self._fellows))  # noqa: SLF001  of the same class
+        return next((place for place in found if place.url), self._whereabouts(task))
 
     def _explain(self, watchdog: Watchdog, late: Late, *, over: bool) -> Stall:
         seen = Seen(late, tuple(watchdog.looks), tuple(watchdog.waits), tuple(watchdog.counts))
-        return explain(
-            seen, threshold=self.threshold, waiting=self._waiting(), whereabouts=self._whereabouts, over=over
-        )
+        waiting = sum(watch._waiting() for watch in list(self._fellows))  # noqa: SLF001  of the same class
+        return explain(seen, threshold=self.threshold, waiting=waiting, whereabouts=self._asked, over=over)
 
     # ---- windows -------------------------------------------------------------------------------------------------
 

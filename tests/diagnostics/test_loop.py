@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from crawler.diagnostics.explain import Whereabouts, nobody
 from crawler.diagnostics.loop import LoopWatch
 from crawler.diagnostics.stalls import Stall
 from crawler.diagnostics.verdict import NOBODY, Kind
@@ -194,6 +195,47 @@ def test_a_block_before_the_first_beat_has_its_line_too(loop: str) -> None:
     starved = stall.queued >= 0.05 * stall.seconds
     assert stall.where.endswith(f"test_loop.py:{line} in block") or starved
     assert stall.kind is Kind.BLOCKING or starved
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_two_watches_of_one_loop_tell_a_stall_once_and_both_count_it(loop: str) -> None:
+    uvloop = pytest.importorskip("uvloop") if loop == "uvloop" else None
+    told: list[tuple[str, Stall]] = []
+
+    def watch(name: str) -> LoopWatch:
+        return LoopWatch(
+            home=__file__, on_stall=lambda stall, *_: told.append((name, stall)), waiting=lambda: 3,
+            whereabouts=lambda task: Whereabouts("fetch", "https://b.example/") if name == "second" else nobody(task),
+        )  # fmt: skip
+
+    async def block() -> None:
+        time.sleep(0.4)
+
+    async def main() -> tuple[LoopWatch, LoopWatch]:
+        first, second = watch("first"), watch("second")
+        first.start()
+        second.start()
+        await asyncio.create_task(block())
+        await asyncio.sleep(0.15)
+        first.stop()
+        await asyncio.create_task(block())
+        await asyncio.sleep(0.15)
+        second.stop()
+        return first, second
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        first, second = runner.run(main())
+    long = [(name, stall) for name, stall in told if stall.seconds >= 0.3]
+    assert [name for name, _ in long] == ["first", "second"], "when the first has gone, the other one speaks"
+    assert [stall.waiting for _, stall in long] == [6, 3]
+    assert sum(seconds >= 0.3 for seconds in stalled(first)) == 1
+    assert sum(seconds >= 0.3 for seconds in stalled(second)) == 2
+    blamed = [stall for _, stall in long if stall.where]
+    assert all(stall.url == "https://b.example/" for stall in blamed), "the task is known to the second crawl only"
+
+
+def stalled(watch: LoopWatch) -> list[float]:
+    return [ended - began for began, ended, _ in watch.stalls.intervals]
 
 
 async def test_lag_is_counted_from_the_first_beat_on() -> None:
