@@ -6,6 +6,7 @@ not matter. The servers, the crawl and this test are three processes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+import crawler
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -98,3 +101,51 @@ def test_nothing_is_left_and_memory_stayed_bounded(report: dict[str, Any]) -> No
     assert report["descriptors"] == []
     assert report["children"] == []
     assert report["peak_megabytes"] < MOST_MEGABYTES
+
+
+DEADLINES = frozenset({"connect-timeout", "first-byte-timeout", "idle-timeout", "too-slow", "total-timeout"})
+OWN = crawler.Timeouts(connect=0.5, first_byte=0.5, idle=0.5, total=4, min_rate=64)
+
+
+class Impatient(crawler.Spider):
+    """Asks each server twice, once with deadlines of its own and once as the crawl has it."""
+
+    name = "impatient"
+    allowed_domains = None
+    urls: tuple[str, ...] = ()
+
+    async def start(self) -> Any:
+        for url in self.urls:
+            yield crawler.Request(url, timeout=OWN)
+            yield crawler.Request(f"{url}?as-the-crawl-has-it")
+
+    def parse(self, response: crawler.Response) -> Any:
+        raise AssertionError(response.url)
+
+
+async def test_each_that_hangs_is_left_at_the_request_s_own_deadline_and_at_the_crawl_s_by_the_others(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    try:
+        wanted = {site.urls[server.name]: server.outcome for server in SERVERS if server.outcome in DEADLINES}
+        settings = {
+            "fetch.retries": 0,
+            "fetch.connect_timeout": 2,
+            "fetch.first_byte_timeout": 2,
+            "fetch.idle_timeout": 2,
+            "fetch.total_timeout": 15,
+            "fetch.min_rate": 32,
+            "fetch.ca_file": site.ca_file,
+            "politeness.robots": False,
+            "politeness.delay": 0,
+            "parse.processes": 0,
+        }
+        result = await crawler.crawl(Impatient, urls=tuple(wanted), settings=settings)
+    finally:
+        await asyncio.to_thread(site.close)
+    assert len(wanted) >= 9
+    came = {page.url: (page.kind, "the request's own" in page.detail) for page in result.failed}
+    assert came == {url: (kind, True) for url, kind in wanted.items()} | {
+        f"{url}?as-the-crawl-has-it": (kind, False) for url, kind in wanted.items()
+    }
