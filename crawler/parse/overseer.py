@@ -41,7 +41,7 @@ class Overseer:
         """It has answered: one that was slow may have pages again."""
         if worker.is_slow:
             worker.is_slow = False
-            if worker.timer is not None:
+            if worker.timer is not None and not worker.fate:  # of one that has a fate, it is the timer of its end
                 self._set(worker)
 
     def _set(self, worker: Worker) -> None:
@@ -73,9 +73,9 @@ class Overseer:
             return
         if verdict.is_slow:
             worker.is_slow = True
-            if self._on_slow is not None:
-                self._on_slow(worker, serial)
         worker.set_timer(verdict.look_after, self.look)
+        if verdict.is_slow and self._on_slow is not None:
+            self._on_slow(worker, serial)
 
     def __repr__(self) -> str:
         return f"<Overseer, {self._timeout:g} s a page>"

@@ -150,9 +150,7 @@ def bury(spawned: Spawned) -> Death:
     """Make sure that the process is gone, and with it every program that a callback has left in its group; reap it,
     read its last words, close everything. Blocks: for a thread."""
     cut_off = not _ends_by_itself(spawned.popen.pid)
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where only a zombie is left
-        os.killpg(spawned.popen.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
-    spawned.popen.kill()  # a callback may have put its process into another group
+    _kill(spawned.popen.pid)
     code = spawned.popen.wait()
     dump = os.pread(spawned.dump, MAX_DUMP, 0).decode("ascii", "replace")
     os.close(spawned.dump)
@@ -163,11 +161,24 @@ def bury(spawned: Spawned) -> Death:
     return Death(code, dump, starved, cut_off and code == -signal.SIGKILL)
 
 
+def _kill(pid: int) -> None:
+    """End a process and its group: a program in there may hold the socket open, whose end we wait for. And the process
+    by itself: a callback may have put it into another group.
+
+    Never by `Popen.kill`, which reaps one that has died: from then on its number may be another's, and `bury` has
+    nothing to look at. Whoever has reaped it against our will, it is gone."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where only a zombie is left
+            kill(pid, signal.SIGKILL)
+
+
 def _ends_by_itself(pid: int) -> bool:
-    """Whether a process whose socket has ended is over, or so within `LAST_MOMENT`; True where that cannot be seen."""
-    if not hasattr(os, "pidfd_open"):
+    """Whether a process whose socket has ended is over, or so within `LAST_MOMENT`; True where that cannot be seen: no
+    pidfd_open (not Linux, a kernel before 5.3, a sandbox that forbids it), or no descriptor left for it."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (AttributeError, OSError):
         return True
-    handle = os.pidfd_open(pid)  # it is not reaped yet
     try:
         waiting = select.poll()
         waiting.register(handle, select.POLLIN)
@@ -224,11 +235,12 @@ class Process:
 
     def stop(self) -> None:
         """Make the process write down where it stands, then die: at once, also in C."""
-        self.spawned.popen.send_signal(signal.SIGUSR1)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)  # not by `Popen.send_signal`: see `_kill`
 
     def kill(self) -> None:
-        """As `stop`, without a word."""
-        self.spawned.popen.kill()
+        """As `stop`, without a word, and all that is in its group."""
+        _kill(self.pid)
 
     def _write(self) -> None:
         try:

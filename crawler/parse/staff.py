@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import signal
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from crawler.errors import CrawlerError, SpiderError
 from crawler.parse import policy, wire
@@ -30,6 +31,8 @@ LAST_WORDS = 0.5
 """Seconds that a process may take to write its stack and die before it is killed without."""
 MAX_FAILED_STARTS = 3
 """Starts that may fail in a row, nobody else being ready, before the pool gives up."""
+T = TypeVar("T")
+U = TypeVar("U")
 log = logging.getLogger("crawler.parse")
 
 
@@ -108,10 +111,18 @@ class Staff:
 
     def _start(self) -> None:
         self._restart = None
-        loop = asyncio.get_running_loop()
-        started = loop.run_in_executor(self._executor, spawn, self._make_start())
         self.starting += 1
-        started.add_done_callback(self._started)
+        self._in_thread(spawn, self._make_start()).add_done_callback(self._started)
+
+    def _in_thread(self, act: Callable[[T], U], argument: T) -> asyncio.Future[U]:
+        """Where no thread can be had, the result says so: somebody waits for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            return loop.run_in_executor(self._executor, act, argument)
+        except RuntimeError as bad:
+            refused: asyncio.Future[U] = loop.create_future()
+            refused.set_exception(bad)
+            return refused
 
     def _started(self, started: asyncio.Future[Spawned]) -> None:
         self.starting -= 1
@@ -131,6 +142,7 @@ class Staff:
     def _start_failed(self, error: CrawlerError) -> None:
         """Give up at the first failure if none has ever come up; later, if they fail in a row and nobody is left."""
         self._failed_starts += 1
+        self._changed()
         alone = not self.is_ready
         if alone and (not self.was_ready or self._failed_starts >= MAX_FAILED_STARTS):
             self.broken = error
@@ -139,7 +151,6 @@ class Staff:
             log.warning("a parse process did not come up: %s", error)
             self._restarts.died(time.monotonic())
             self.more()
-        self._changed()
 
     # ---- hearing -------------------------------------------------------------------------------------------------
 
@@ -217,12 +228,16 @@ class Staff:
         serial, _ = process.board.running()
         self.workers.remove(worker)
         self._burying += 1
-        loop = asyncio.get_running_loop()
-        buried = loop.run_in_executor(self._executor, bury, process.spawned)
-        buried.add_done_callback(lambda done: self._buried(worker, done.result(), serial))
+        self._in_thread(bury, process.spawned).add_done_callback(lambda done: self._buried(worker, done, serial))
 
-    def _buried(self, worker: Worker, death: Death, serial: int) -> None:
+    def _buried(self, worker: Worker, buried: asyncio.Future[Death], serial: int) -> None:
         self._burying -= 1
+        self._changed()  # who waits runs later: it is told first, whatever comes of the rest
+        try:
+            death = buried.result()
+        except Exception as bad:  # noqa: BLE001  whatever it was: its pages go to others, and `close` comes to an end
+            log.error("the end of parse process %d could not be looked at: %s", worker.process.pid, bad)
+            death = Death(-signal.SIGKILL, "")
         if worker.fate in {"", "timeout", "start"} and not self._closing:
             self.deaths += 1
             if self._restarts.died(time.monotonic()):
@@ -230,11 +245,10 @@ class Staff:
         if not worker.is_ready and worker.fate in {"", "start"} and not self._closing:
             self._start_failed(_died_loading(worker, death))
         self._hooks.on_death(worker, death, serial)
-        self._changed()
 
     async def wait_ready(self) -> None:
-        """Until a worker is ready. Raises what has broken the staff; returns early if it is being closed."""
-        while not (self.is_ready or self._closing):
+        """Until a worker has come up. Raises what has broken the staff; returns early if it is being closed."""
+        while not (self.was_ready or self._closing):
             if self.broken is not None:
                 raise self.broken
             await self._next_change()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -96,6 +97,55 @@ async def test_a_burial_leaves_no_descriptor_and_no_zombie(write: Callable[..., 
     assert descriptors() == before
     with pytest.raises(ProcessLookupError):
         os.kill(conversation.process.pid, 0)
+
+
+async def test_one_that_is_told_to_die_when_it_is_dead_already_is_buried_all_the_same(
+    write: Callable[..., Written],
+) -> None:
+    """The second signal to a closing crawl, or a timer that comes before the end of the socket has been seen."""
+    conversation = await talk(write(PLAIN))
+    await conversation.messages.get()
+    conversation.process.kill()
+    with os.fdopen(os.pidfd_open(conversation.process.pid), "rb", buffering=0) as gone:
+        assert select.select([gone], [], [], 60)[0]  # the loop stands still meanwhile: it has seen nothing
+    conversation.process.kill()
+    conversation.process.stop()
+    assert (await conversation.end()).code == -signal.SIGKILL
+
+
+async def test_where_a_process_cannot_be_looked_at_it_is_buried_all_the_same(
+    write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    conversation = await talk(write(PLAIN))
+    await conversation.messages.get()
+    conversation.process.send(wire.Stop())
+    death = await conversation.end()
+    assert (death.code < 1, death.cut_off) == (True, False)
+
+
+async def test_a_program_that_holds_the_socket_of_a_dead_process_hides_no_death(
+    write: Callable[..., Written],
+) -> None:
+    """Forked by a library, behind Python's back: nobody closes for it what it has inherited."""
+    conversation = await talk(
+        write("""
+        def parse(self, response):
+            import ctypes, os, signal, time
+            if ctypes.CDLL(None).fork() == 0:
+                time.sleep(600)
+            os.kill(os.getpid(), signal.SIGSTOP)
+    """)
+    )
+    await conversation.messages.get()
+    conversation.process.send(wire.Work(1, [job()]))
+    os.waitid(os.P_PID, conversation.process.pid, os.WSTOPPED | os.WNOWAIT)
+    conversation.process.kill()
+    async with asyncio.timeout(60):
+        assert (await conversation.end()).code == -signal.SIGKILL
 
 
 def test_a_start_that_fails_leaves_nothing_open(write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -12,7 +14,7 @@ from parse.conftest import PLAIN, Written, job
 
 from crawler.errors import CrawlerError
 from crawler.parse import board, policy, staff, wire
-from crawler.parse.process import Death
+from crawler.parse.process import Death, Process
 from crawler.parse.staff import Hooks, Staff
 from crawler.parse.work import Setup
 from crawler.parse.worker import Worker
@@ -60,8 +62,8 @@ class Boss:
         self.deaths.append((worker.fate, death, serial))
         self.news.set()
 
-    def give(self, worker: Worker, callback: str, serial: int) -> None:
-        page = job(callback)
+    def give(self, worker: Worker, callback: str, serial: int, body: bytes = b"page") -> None:
+        page = job(callback, body)
         page.serial = serial
         entry: Any = object()
         worker.assigned[serial] = entry
@@ -291,3 +293,146 @@ async def test_an_idle_process_that_does_not_end_is_killed(
     await boss.until(lambda: boss.answers)
     await boss.staff.close()
     assert boss.deaths[0][1].code == -9
+
+
+def loop_factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if loop == "asyncio":
+        return None
+    made: Callable[[], asyncio.AbstractEventLoop] = pytest.importorskip("uvloop").new_event_loop
+    return made
+
+
+def stand_still_until_it_is_dead(worker: Worker) -> None:
+    with os.fdopen(os.pidfd_open(worker.process.pid), "rb", buffering=0) as gone:
+        assert select.select([gone], [], [], 60)[0]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_close_that_is_cancelled_when_its_processes_are_dead_but_not_buried_ends(
+    write: Callable[..., Written], loop: str
+) -> None:
+    async def main() -> list[tuple[str, int]]:
+        boss = Boss(write("def parse(self, response):\n    while True: pass"))
+        worker = await boss.one_ready()
+        boss.give(worker, "parse", 1)
+        closing = asyncio.create_task(boss.staff.close())
+        await asyncio.sleep(0)
+        stand_still_until_it_is_dead(worker)
+        closing.cancel()
+        await asyncio.wait([closing], timeout=60)
+        assert closing.cancelled()
+        return [(fate, death.code) for fate, death, _ in boss.deaths]
+
+    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+        assert runner.run(main()) == [("closing", -9)]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_process_that_ends_between_a_look_at_its_socket_and_the_timer_that_kills_it_is_buried(
+    write: Callable[..., Written], loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a starved machine there is time enough in between."""
+    kill = Process.kill
+
+    def kill_when_dead(self: Process) -> None:
+        stand_still_until_it_is_dead(self.owner)
+        kill(self)
+
+    monkeypatch.setattr(staff, "STOP_TIMEOUT", 0.0)
+    monkeypatch.setattr(Process, "kill", kill_when_dead)
+
+    async def main() -> list[tuple[str, int]]:
+        boss = Boss(write(PLAIN))
+        await boss.one_ready()
+        closing = asyncio.create_task(boss.staff.close())
+        await asyncio.wait([closing], timeout=60)
+        assert closing.done()
+        return [(fate, death.code) for fate, death, _ in boss.deaths]
+
+    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+        assert runner.run(main()) == [("leaving", 0)]
+
+
+async def test_a_burial_that_fails_loses_no_page_and_keeps_nobody(
+    employ: Callable[..., Boss], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bury = staff.bury
+
+    def fail(spawned: Any) -> Any:
+        bury(spawned)
+        raise OSError("not to be had")
+
+    monkeypatch.setattr(staff, "bury", fail)
+    boss = employ("def parse(self, response):\n    import os\n    os._exit(1)")
+    worker = await boss.one_ready()
+    boss.give(worker, "parse", 7)
+    async with asyncio.timeout(60):
+        await boss.until(lambda: boss.deaths)
+        await boss.staff.close()
+    assert [(fate, serial) for fate, _, serial in boss.deaths] == [("", 7)]
+    assert "not to be had" in caplog.text
+
+
+async def test_one_that_outlives_its_deadline_and_answers_after_all_is_still_killed(
+    employ: Callable[..., Boss], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has put SIGUSR1 aside, and its answer comes between that and the kill."""
+    monkeypatch.setattr(policy, "TAKE_BACK_AFTER", 0.05)
+    monkeypatch.setattr(staff, "LAST_WORDS", 0.5)
+    boss = employ(
+        """
+        def parse(self, response):
+            import signal, pathlib, time
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+            while not pathlib.Path(response.body.decode()).exists():
+                time.sleep(0.01)
+        """,
+        timeout=0.3,
+    )
+    worker = await boss.one_ready()
+    go = boss.written.file.with_name("go")
+    boss.give(worker, "parse", 1, str(go).encode())
+    while not worker.fate:
+        await asyncio.sleep(0.01)
+    go.touch()
+    await boss.until(lambda: boss.answers or boss.deaths)
+    async with asyncio.timeout(60):
+        await boss.staff.close()
+        assert [death.code for _, death, _ in boss.deaths] == [-9]
+
+
+async def test_one_that_comes_up_and_dies_at_once_keeps_nobody_waiting(employ: Callable[..., Boss]) -> None:
+    """It has loaded the spider: whoever has pages gets another one."""
+    boss = employ()
+    boss.staff.more()
+    waiting = asyncio.create_task(boss.staff.wait_ready())
+    await boss.until(lambda: boss.staff.is_ready)
+    [worker] = boss.staff.workers
+    worker.is_ready = False  # as if its end had come in the same turn of the loop, before the task was woken
+    async with asyncio.timeout(60):
+        await waiting
+    worker.is_ready = True
+
+
+async def test_where_no_thread_can_be_had_a_start_fails_and_an_end_is_an_end(
+    employ: Callable[..., Boss], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    boss = employ()
+    with monkeypatch.context() as patched:
+        patched.setattr(boss.staff._executor, "submit", refuse)
+        boss.staff.more()
+        with pytest.raises(CrawlerError, match="could not be started: can't start new thread"):
+            await boss.staff.wait_ready()
+    boss = employ()
+    worker = await boss.one_ready()
+    process = worker.process
+    with monkeypatch.context() as patched:
+        patched.setattr(boss.staff._executor, "submit", refuse)
+        process.kill()
+        async with asyncio.timeout(60):
+            await boss.until(lambda: boss.deaths)
+    assert boss.staff.is_gone
+    staff.bury(process.spawned)
