@@ -51,6 +51,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "parsel": ("spider/xpath.py",),
     "webencodings": ("spider/encoding.py",),
     "ada_url": ("spider/url.py",),
+    "publicsuffixlist": ("spider/suffixes.py",),
     "sqlite3": ("frontier/database.py", "frontier/inspection.py", "fetch/cache.py"),
     "subprocess": ("parse/",),
     "signal": ("engine/signals.py", "diagnostics/", "parse/", "cli/"),

@@ -3,20 +3,19 @@
 Everything is bounded, as every server may send what it likes: the size of a cookie, the cookies of a domain, of a jar,
 the number of jars, and above all the header that we send. What a bound refuses is the server's loss, never a failure.
 
-Refuses: Domain attributes that are public suffixes (publicsuffixlist carries Mozilla's list), nameless cookies, control
+Refuses: Domain attributes that are public suffixes (spider/suffixes.py), nameless cookies, control
 characters, bytes that could not be sent back as they came. SameSite has no meaning here: a crawler navigates.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 
 import msgspec
-from publicsuffixlist import PublicSuffixList
 
 from crawler.fetch.set_cookie import expiry, parse
+from crawler.spider import suffixes
 from crawler.spider import url as urls
 
 MOST_PER_ANSWER = 60
@@ -61,39 +60,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Cookie]).decode
 
 
-@functools.cache
-def _suffixes() -> PublicSuffixList:
-    """Never changes, and takes 0.05 to 0.1 s of CPU to load: once per process."""
-    return PublicSuffixList()
-
-
-class SuffixList:
-    """Mozilla's list of public suffixes. It is read when it is first asked for, and that takes 0.1 s: whoever is on a
-    loop lets a thread `load` it before. Not at the start: a crawl has other things to do there."""
+class Jar:
+    """The cookies of one session. Times are arguments, in epoch seconds. `store` asks for the list of suffixes."""
 
     def __init__(self) -> None:
-        self._list: PublicSuffixList | None = None
-
-    @property
-    def is_loaded(self) -> bool:
-        return self._list is not None
-
-    def load(self) -> PublicSuffixList:
-        """Read it, unless that has been done."""
-        if self._list is None:
-            self._list = _suffixes()
-        return self._list
-
-    def is_public(self, domain: str) -> bool:
-        """Whether anybody may register names below this domain, so that no cookie may be set for it."""
-        return bool(self.load().is_public(domain))
-
-
-class Jar:
-    """The cookies of one session. Times are arguments, in epoch seconds."""
-
-    def __init__(self, suffixes: SuffixList) -> None:
-        self._suffixes = suffixes
         self._domains: dict[str, dict[tuple[str, str, bool], Cookie]] = {}  # least recently used first
         self._sizes: dict[str, int] = {}
         self._size = 0
@@ -153,8 +123,8 @@ class Jar:
         if not domain.isascii():
             return None, True
         if domain == host:
-            return host, self._suffixes.is_public(domain) or _is_address(host)
-        if _is_address(host) or not host.endswith(f".{domain}") or self._suffixes.is_public(domain):
+            return host, suffixes.is_public(domain) or _is_address(host)
+        if _is_address(host) or not host.endswith(f".{domain}") or suffixes.is_public(domain):
             return None, True
         return domain, False
 

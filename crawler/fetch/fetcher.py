@@ -20,7 +20,6 @@ from crawler.events import Bus
 from crawler.fetch.body import BodyReader
 from crawler.fetch.cache import Answer, Cache, key_of
 from crawler.fetch.connector import Exchange
-from crawler.fetch.cookies import SuffixList
 from crawler.fetch.deadlines import Deadline, Watch, limits_of
 from crawler.fetch.guard import Guard
 from crawler.fetch.headers import SET_COOKIE, standing_headers
@@ -106,7 +105,7 @@ class Fetcher:
             tls = await in_thread(tls_context, ca_file) if ca_file else True
         except OSError as bad:  # ssl.SSLError is one
             raise ConfigError(f"fetch.ca_file = {ca_file!r}: expected a file of certificates (PEM): {bad}") from None
-        jars = Jars(SuffixList()) if self._config.cookies else None
+        jars = Jars() if self._config.cookies else None
         if self._spool is not None:
             await in_thread(self._spool.open)
         cache = None

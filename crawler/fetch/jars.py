@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from crawler.errors import JobError
-from crawler.fetch.cookies import Jar, SuffixList
+from crawler.fetch.cookies import Jar
 from crawler.fetch.spool import in_thread
+from crawler.spider import suffixes
 
 MOST_JARS = 1_000
 _STORED = "cookies"
@@ -22,8 +23,7 @@ _STORED = "cookies"
 class Jars:
     """One jar per session name; "" is the crawl's own."""
 
-    def __init__(self, suffixes: SuffixList) -> None:
-        self._suffixes = suffixes
+    def __init__(self) -> None:
         self._reading = asyncio.Lock()
         self._jars = self.sessions = dict[str, Jar]()
         """By session; empty, as in most crawls: there is nothing to ask."""
@@ -34,9 +34,9 @@ class Jars:
 
     async def ready(self) -> None:
         """Await this before `store`: what it needs is read in a thread when the first cookie comes."""
-        if not self._suffixes.is_loaded:
+        if not suffixes.is_loaded():
             async with self._reading:
-                await in_thread(self._suffixes.load)
+                await in_thread(suffixes.load)
 
     def header(self, session: str, url: str, now: float) -> str:
         """The Cookie header that this session sends to the URL, "" for none."""
@@ -50,7 +50,7 @@ class Jars:
             self._jar(session).store(url, lines, now)
 
     def _jar(self, session: str) -> Jar:
-        jar = self._jars.pop(session, None) or Jar(self._suffixes)
+        jar = self._jars.pop(session, None) or Jar()
         self._jars[session] = jar  # most recently used last
         self._changed.add(session)
         if len(self._jars) > MOST_JARS:

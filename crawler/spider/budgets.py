@@ -17,13 +17,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import MutableMapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
-
-from publicsuffixlist import PublicSuffixList
 
 from crawler.config import ScopeConfig
 from crawler.kinds import Drop
+from crawler.spider import suffixes
 from crawler.spider import url as urls
 
 NAME_BYTES = 9
@@ -125,11 +124,5 @@ def registered_domain(host: str) -> str:
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
-        return _suffixes().privatesuffix(name) or name
+        return suffixes.registered(name) or name
     return name
-
-
-@cache
-def _suffixes() -> PublicSuffixList:
-    """90 ms to load, once, and only in a crawl that asks."""
-    return PublicSuffixList()

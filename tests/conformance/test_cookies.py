@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crawler.fetch.cookies import Jar, SuffixList
+from crawler.fetch.cookies import Jar
 from crawler.fetch.dates import parse_cookie_date
 from crawler.spider.url import normalise
 
@@ -23,10 +23,9 @@ DIFFERENT = {
 
 
 def test_a_jar_sends_what_the_cases_say(vectors: Callable[[str], list[dict[str, Any]]]) -> None:
-    suffixes = SuffixList()
     wrong = {}
     for case in vectors("cookies"):
-        jar = Jar(suffixes)
+        jar = Jar()
         jar.store(normalise(case["set_by"]), [line.encode() for line in case["set_cookie"]], NOW)
         sent = jar.header(normalise(case["send_to"]), NOW + 1)
         expected = "; ".join(f"{name}={value}" for name, value in case["expect_sent"])

@@ -7,16 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.fetch import cookies
-from crawler.fetch.cookies import Jar, SuffixList
+from crawler.fetch.cookies import Jar
 from crawler.fetch.set_cookie import FOREVER
 
 NOW = 1_700_000_000.0
-SUFFIXES = SuffixList()
 URL = "https://www.shop.example/a/b?q"
 
 
 def jar(*lines: bytes, url: str = URL) -> Jar:
-    filled = Jar(SUFFIXES)
+    filled = Jar()
     filled.store(url, lines, NOW)
     return filled
 
@@ -100,7 +99,7 @@ def test_longer_paths_first_then_older_ones() -> None:
 
 
 def test_a_flood_of_cookies_is_bounded_in_memory_and_in_the_header() -> None:
-    filled = Jar(SUFFIXES)
+    filled = Jar()
     for answer in range(50):
         lines = [b"n%d-%d=%s; Path=/" % (answer, number, b"x" * 300) for number in range(100)]
         filled.store(URL, lines, NOW + answer)
@@ -119,7 +118,7 @@ def test_the_cookie_not_used_for_longest_makes_room() -> None:
 
 def test_a_broad_crawl_forgets_the_domains_it_left_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cookies, "MOST_DOMAINS", 3)
-    filled = Jar(SUFFIXES)
+    filled = Jar()
     for number in range(3):
         filled.store(f"http://h{number}.example/", [b"a=1"], NOW)
     assert filled.header("http://h0.example/", NOW) == "a=1"
@@ -131,7 +130,7 @@ def test_a_broad_crawl_forgets_the_domains_it_left_longest_ago(monkeypatch: pyte
 def test_the_bytes_of_a_domain_and_of_a_jar_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A site with a name for every page, and sixty cookies of 4 KB on each."""
     monkeypatch.setattr(cookies, "MOST_BYTES", 3 * cookies.MOST_DOMAIN_BYTES)
-    filled = Jar(SUFFIXES)
+    filled = Jar()
     lines = [b"c%d=%s" % (number, b"v" * 4000) for number in range(60)]
     for number in range(10):
         filled.store(f"http://h{number}.example/", lines, NOW)
@@ -139,7 +138,7 @@ def test_the_bytes_of_a_domain_and_of_a_jar_are_bounded(monkeypatch: pytest.Monk
     assert filled.header("http://h9.example/", NOW)
     assert not filled.header("http://h6.example/", NOW)
     assert filled.changed == {f"h{number}.example" for number in range(10)}
-    again = Jar(SUFFIXES)
+    again = Jar()
     for domain in filled.domains():
         again.restore(domain, filled.encoded(domain))
     again.store("http://h10.example/", lines, NOW)

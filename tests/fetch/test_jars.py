@@ -7,13 +7,11 @@ import asyncio
 import pytest
 
 from crawler.errors import JobError
-from crawler.fetch import cookies
 from crawler.fetch import jars as module
-from crawler.fetch.cookies import SuffixList
 from crawler.fetch.jars import Jars
+from crawler.spider import suffixes
 
 NOW = 1_700_000_000.0
-SUFFIXES = SuffixList()
 URL = "https://www.shop.example/a/b?q"
 
 
@@ -22,7 +20,7 @@ def headers(*lines: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def test_sessions_do_not_share_cookies() -> None:
-    jars = Jars(SUFFIXES)
+    jars = Jars()
     jars.store("", URL, headers(b"a=crawl"), NOW)
     jars.store("anna", URL, headers(b"a=anna"), NOW)
     assert [jars.header(name, URL, NOW) for name in ("", "anna", "bert")] == ["a=crawl", "a=anna", ""]
@@ -30,7 +28,7 @@ def test_sessions_do_not_share_cookies() -> None:
 
 def test_the_number_of_jars_is_bounded_in_memory_and_in_storage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_JARS", 2)
-    jars = Jars(SUFFIXES)
+    jars = Jars()
     jars.store("two", URL, headers(b"a=1"), NOW)
     assert jars.take_changes()["cookies www.shop.example two"]
     for name in ("one", "two", "one", "three"):
@@ -45,13 +43,13 @@ def test_the_number_of_jars_is_bounded_in_memory_and_in_storage(monkeypatch: pyt
 
 
 def test_what_changed_is_taken_once_and_restored_in_another_run() -> None:
-    jars = Jars(SUFFIXES)
+    jars = Jars()
     jars.store("s s", URL, headers(b"a=1; Max-Age=100", b"b=2; Domain=shop.example; Path=/"), NOW)
     jars.store("", "http://plain.example/", headers(b"c=3"), NOW)
     changes = jars.take_changes()
     assert sorted(changes) == ["cookies plain.example ", "cookies shop.example s s", "cookies www.shop.example s s"]
     assert jars.take_changes() == {}
-    again = Jars(SUFFIXES)
+    again = Jars()
     again.restore(changes | {"save 1": b"somebody else's"})
     assert again.take_changes() == {}, "what was restored is stored already"
     assert again.header("s s", URL, NOW) == jars.header("s s", URL, NOW) == "a=1; b=2"
@@ -74,7 +72,7 @@ def test_what_changed_is_taken_once_and_restored_in_another_run() -> None:
     ],
 )
 def test_the_same_cookie_again_is_not_stored_again(first: bytes, second: bytes, stored: bool) -> None:
-    jars = Jars(SUFFIXES)
+    jars = Jars()
     jars.store("", URL, headers(first), NOW)
     jars.take_changes()
     assert jars.header("", URL, NOW + 1), "it has been used"
@@ -84,14 +82,13 @@ def test_the_same_cookie_again_is_not_stored_again(first: bytes, second: bytes, 
 
 def test_damaged_storage_is_the_job_s_fault() -> None:
     with pytest.raises(JobError, match=r"cookies of a\.example"):
-        Jars(SUFFIXES).restore({"cookies a.example ": b"\xc1"})
+        Jars().restore({"cookies a.example ": b"\xc1"})
 
 
-async def test_the_list_of_suffixes_is_read_once_and_only_when_a_cookie_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = []
-    monkeypatch.setattr(cookies, "_suffixes", lambda: reads.append(1) or SUFFIXES.load())
-    jars = Jars(SuffixList())
+async def test_the_list_of_suffixes_is_read_when_the_first_cookie_comes() -> None:
+    suffixes._read.cache_clear()
+    jars = Jars()
     assert jars.header("", "https://a.example/", 0.0) == ""
-    assert reads == []
+    assert not suffixes.is_loaded()
     await asyncio.gather(*(jars.ready() for _ in range(5)))
-    assert reads == [1]
+    assert suffixes.is_loaded()

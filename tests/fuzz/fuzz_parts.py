@@ -12,7 +12,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["crawler"]):
-    from crawler.fetch.cookies import MOST_HEADER, Jar, SuffixList
+    from crawler.fetch.cookies import MOST_HEADER, Jar
     from crawler.fetch.dates import parse_cookie_date, parse_date
     from crawler.fetch.decoding import Inflater, codings
     from crawler.fetch.guard import is_public
@@ -29,11 +29,10 @@ NOW = 1_700_000_000.0
 URL = "https://www.site.example/dir/page?q"
 CAP = 100_000
 LAYERS = (("gzip",), ("deflate",), ("br",), ("zstd",), ("gzip", "gzip"), ("br", "gzip"))
-suffixes = SuffixList()
 
 
 def cookies(data: bytes) -> None:
-    jar = Jar(suffixes)
+    jar = Jar()
     jar.store(URL, data.split(b"\n"), NOW)
     header = jar.header(URL, NOW + 1)
     assert len(header.encode()) <= MOST_HEADER
