@@ -40,7 +40,8 @@ HeaderName = Annotated[
         title="a header's name; not User-Agent, see fetch.user_agent, nor what follows from the request, such as Host",
     ),
 ]
-PROXY = r"(?:https?|socks[45])://(?:[^/?#@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\s\[\]]+):[0-9]{1,5}/?"
+_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+PROXY = rf"(?:https?|socks[45])://(?:[^/?#@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\s\[\]]+):{_PORT}/?"
 Proxy = Annotated[str, Meta(pattern=rf"^{PROXY}\Z", title="http://[user:password@]host:port, or socks5://")]
 Agent = Annotated[str, Meta(pattern=r"^[A-Za-z_-][ -~]*\Z", title='a product such as "mybot/1.0"')]
 Place = Annotated[

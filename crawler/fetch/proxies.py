@@ -1,21 +1,22 @@
 """Which proxy a request goes through: its own, the next of the list, or none.
 
 Requests of a named session keep to one proxy, as a site that sees a session change its address ends it. All others
-take turns, so a request that failed through one proxy goes through the next when it is tried again.
+take turns, so a request that failed through one proxy goes through the next when it is tried again. What a proxy's URL
+may be is `config.PROXY`'s to say, of the settings and of each request: nothing else comes here.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from crawler.errors import ConfigError
 from crawler.fetch import socks
+from crawler.redact import show
 
 
 class Proxies:
-    """A list that is gone through in a circle. Raises ConfigError for what cannot be used as a proxy."""
+    """A list that is gone through in a circle. Raises ConfigError for one that cannot be used here."""
 
     def __init__(self, proxies: Sequence[str]) -> None:
         for proxy in proxies:
@@ -34,25 +35,12 @@ class Proxies:
         return self._proxies[self._next]
 
     def __repr__(self) -> str:
-        return f"<Proxies {', '.join(map(without_password, self._proxies)) or 'none'}>"
+        shown = ", ".join(show("proxy", proxy, quoted=False) for proxy in self._proxies)
+        return f"<Proxies {shown or 'none'}>"
 
 
 def unusable(url: str) -> str:
-    """Why this cannot be a proxy, its password left out; "" if it can: http, https or SOCKS, with host and port."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in {"http", "https"} or socks.is_socks(url)
-        good = known and bool(parts.hostname) and parts.port is not None
-    except ValueError:
-        good = False
-    if not good:
-        return f"{without_password(url)!r} is no proxy: expected http://[user:password@]host:port, or socks5://"
+    """Why a proxy cannot be used here, without its credentials; "" if it can. Its URL is one by `config.PROXY`."""
     if socks.is_socks(url) and not socks.is_installed():
-        return f"{without_password(url)!r}: {socks.INSTALL}"
+        return f"{show('proxy', url)}: {socks.INSTALL}"
     return ""
-
-
-def without_password(url: str) -> str:
-    """For messages: user name and password stay out of them."""
-    scheme, _, rest = url.rpartition("//")
-    return f"{scheme}//{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]

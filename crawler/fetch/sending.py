@@ -1,7 +1,7 @@
 """A request as it leaves: which way it goes, and what its head carries of the crawl's, of the site's and of its own.
 
-Refuses a proxy that is none, and an address behind a proxy that the guard can already judge by its name. Waits for no
-turn and sends nothing twice.
+Refuses a SOCKS proxy without its package, and an address behind a proxy that the guard can already judge by its name.
+Waits for no turn and sends nothing twice.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pytest
 
 from crawler.clock import SystemClock
 from crawler.config import FetchConfig
+from crawler.fetch import socks
 from crawler.fetch.guard import Guard
 from crawler.fetch.sending import Sender
 from crawler.spider.travel import Failure, Page
@@ -22,14 +23,17 @@ def nothing() -> None:
 def test_it_shows_no_secret() -> None:
     config = FetchConfig(auth={"a.example": "u:secret"}, proxies=("http://me:secret@p.example:3128",))
     sender = Sender(config, Guard(allow_private=False, named=lambda host: False), SystemClock())
-    assert repr(sender) == "<Sender, <Proxies http://p.example:3128>, 1 hosts with credentials>"
+    assert repr(sender) == "<Sender, <Proxies http://***@p.example:3128>, 1 hosts with credentials>"
 
 
-@pytest.mark.parametrize("proxy", ["socks9://a:1", "nonsense", "http://user:secret@"])
-async def test_what_is_no_proxy_is_never_tried(fetchers: Any, ticket: Any, proxy: str) -> None:
-    failure = await (await fetchers()).fetch(ticket("http://a.example/", proxy=proxy), nothing)
+async def test_a_request_s_own_socks_proxy_needs_its_package(
+    fetchers: Any, ticket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socks, "is_installed", lambda: False)
+    failure = await (await fetchers()).fetch(ticket("http://a.example/", proxy="socks5://me:secret@p:1080"), nothing)
     assert isinstance(failure, Failure)
     assert failure.kind == "unsendable"
+    assert "crawler[socks]" in failure.detail
     assert "secret" not in failure.detail
 
 
