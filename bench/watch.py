@@ -1,6 +1,6 @@
 """What the windows cost: crawls with them and without, in turn, in one process, by CPU time per page.
 
-    .venv/bin/python bench/watch.py            16 pairs of crawls of 1,000 pages
+    .venv/bin/python bench/watch.py            16 pairs of crawls of 1,000 pages; another number: so many
     .venv/bin/python bench/watch.py idle       on a loop that has nothing to do: their cost per second
 
 The server is a process of its own, and answers at once: the crawl is busy from its first page to its last. Crawls take
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import random
 import statistics
 import sys
 import time
@@ -68,12 +69,19 @@ async def crawl(root: str, *, watch: bool) -> tuple[float, float]:
     return time.process_time() - cpu, time.monotonic() - wall
 
 
-def compare(root: str) -> None:
+def certainty(ratios: list[float]) -> tuple[float, float]:
+    """Between which values the median lies, 95 of 100 times: by drawing from the ratios again and again."""
+    chance = random.Random(1)
+    drawn = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(2000))
+    return drawn[50], drawn[-51]
+
+
+def compare(root: str, pairs: int) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(crawl(root, watch=True))
         runner.run(crawl(root, watch=False))
         ratios, costs, busy = [], [], []
-        for number in range(PAIRS):
+        for number in range(pairs):
             taken = {
                 watch: runner.run(crawl(root, watch=watch))
                 for watch in ((True, False) if number % 2 else (False, True))
@@ -82,8 +90,10 @@ def compare(root: str) -> None:
             costs.append(taken[False][0] / PAGES * 1e6)
             busy.append(taken[False][0] / taken[False][1])
     low, middle, high = statistics.quantiles(ratios, n=4)
-    spread = f"quartiles {low - 1:+.1%} to {high - 1:+.1%}, {PAIRS} pairs"
-    print(f"{statistics.median(costs):.0f} us CPU a page without; {middle - 1:+.1%} with the windows ({spread}); "
+    least, most = certainty(ratios)
+    spread = f"95 % certain: {least - 1:+.1%} to {most - 1:+.1%}; quartiles {low - 1:+.1%} to {high - 1:+.1%}"
+    print(f"{statistics.median(costs):.0f} us CPU a page without; {middle - 1:+.1%} with the windows, {pairs} pairs "
+          f"({spread}); "
           f"crawls had {statistics.median(busy):.0%} of a core")  # fmt: skip
 
 
@@ -115,12 +125,13 @@ def main() -> None:
     if "idle" in sys.argv:
         compare_idle()
         return
+    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
     context = multiprocessing.get_context("spawn")
     ports: multiprocessing.Queue[int] = context.Queue()
     server = context.Process(target=serve, args=(ports,), daemon=True)
     server.start()
     try:
-        compare(f"http://127.0.0.1:{ports.get()}")
+        compare(f"http://127.0.0.1:{ports.get()}", pairs)
     finally:
         server.terminate()
         server.join()

@@ -15,9 +15,9 @@ from typing import Any
 from crawler.errors import JobError, UsageError
 
 FILES = {"pyinstrument": "profile.html", "viztracer": "profile.json"}
-OPENS = {"pyinstrument": "open it in a browser", "viztracer": "vizviewer FILE, or https://ui.perfetto.dev, opens it"}
+OPENS = {"pyinstrument": "open it in a browser", "viztracer": "vizviewer opens it, or https://ui.perfetto.dev"}
 EVENTS = 1_000_000
-"""That viztracer keeps, the latest ones: some 100 MB of file."""
+"""That viztracer keeps, the latest ones: some 160 MB of file."""
 
 
 class Profile:

@@ -11,11 +11,12 @@ import pytest
 from support.scripted import HOST, Crawl, page
 
 from crawler.errors import DropItem
-from crawler.events import CallbackFailed, FetchEnded, FetchStarted
+from crawler.events import CallbackFailed, FetchEnded, FetchStarted, RequestsTimed
 from crawler.frontier.inspection import Inspection
 from crawler.spider.base import Spider
 from crawler.spider.request import Request
 from crawler.spider.travel import Failure
+from crawler.timeline import PARSE, Timeline, phases
 
 
 class Walk(Spider):
@@ -194,3 +195,50 @@ async def test_counters_of_a_page_are_counted_with_its_end(crawl: Any) -> None:
 
     summary = await crawl(Counts, {"/1": page("/2"), "/2": page()}).engine.run()
     assert summary.counters == {"seen": 4}
+
+
+# ---- what windows see ------------------------------------------------------------------------------------------------
+
+
+async def test_async_callbacks_and_steps_stand_on_the_board_while_they_run(crawl: Any) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def look(engine: Any, kind: str) -> None:
+        seen.extend((stay.stage, stay.url) for stay in engine.board.busy() if stay.stage.startswith(kind))
+
+    class Step:
+        async def process(self, item: Any) -> Any:
+            look(run.engine, "steps")
+            return item
+
+    class Looks(Walk):
+        steps = (Step(),)
+
+        async def parse(self, response: Any) -> Any:  # type: ignore[override]
+            look(run.engine, "callback")
+            yield {}
+
+    run = crawl(Looks, {"/1": page()})
+    await run.engine.run()
+    assert seen == [("callback parse", f"{HOST}/1"), ("steps", f"{HOST}/1")]
+    assert list(run.engine.board.busy()) == []
+
+
+async def test_whoever_listens_is_told_where_the_time_of_each_request_went(crawl: Any) -> None:
+    run = crawl(answers={"/1": page("/2", "/3"), "/2": f"{HOST}/4", "/3": Failure("tls"), "/4": page()})
+    told: list[Timeline] = []
+    run.bus.on(RequestsTimed, lambda event: told.extend(event.timelines))
+    await run.engine.run()
+    ends = {one.url.removeprefix(HOST): one.outcome for one in told}
+    assert ends == {"/1": "done", "/2": "moved", "/3": "failed", "/4": "done"}
+    for one in told:
+        found = phases(one)
+        assert found[0].began == one.known > 0
+        assert found[-1].ended == one.committed
+        assert (PARSE in {phase.name for phase in found}) == (one.outcome == "done")
+
+
+async def test_nobody_listens_and_no_stamp_is_left_over(crawl: Any) -> None:
+    run = crawl(answers={"/1": page("/2"), "/2": Failure("tls")})
+    await run.engine.run()
+    assert run.engine._views.journey._timelines == {}

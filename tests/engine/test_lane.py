@@ -93,3 +93,16 @@ def test_a_wait_has_its_cause(state: HostState, changes: dict[str, object], wait
 )
 def test_a_lane_is_idle_only_when_nothing_of_it_is_anywhere(changes: dict[str, object], idle: bool) -> None:
     assert lane(**changes).idle is idle
+
+
+def test_a_ticket_is_queued_until_it_is_the_first_and_then_waits_for_its_turn() -> None:
+    one = lane()
+    one.read([TICKET, TICKET], 10.0)
+    assert one.next_turn(12.0) == (10.0, 10.0), "the first of them has been the first since it came"
+    assert one.next_turn(15.0) == (10.0, 12.0), "the second since the first one went"
+    one.read([TICKET], 20.0)
+    assert one.next_turn(21.0) == (20.0, 20.0), "a lane that was empty made nobody wait"
+
+
+def test_a_ticket_of_which_nothing_is_known_has_not_waited() -> None:
+    assert lane().next_turn(5.0) == (5.0, 5.0)

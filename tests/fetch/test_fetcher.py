@@ -20,6 +20,8 @@ from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import FAILURES
 from crawler.spider.timeouts import NAMES, Timeouts
 from crawler.spider.travel import Failure, Page, Redirect
+from crawler.stages import Place, here
+from crawler.timeline import Timeline, phases
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -111,6 +113,24 @@ async def test_a_redirect_is_handed_back_and_its_connection_used_again(wire: Any
     assert away.details.hops == (f"{url}/a",)
     assert isinstance(await fetcher.fetch(ticket(away.url), nothing), Page)
     assert wire.connections == 1
+
+
+async def test_a_fetch_writes_down_where_its_time_goes(
+    wire: Any, fetchers: Any, ticket: Any, unused_tcp_port: int
+) -> None:
+    url = await wire.answers(OK, OK, then="wait")
+    place, fetcher = Place(), await fetchers()
+    here.set(place)
+    seen: list[list[str]] = []
+    for target in (f"{url}/1", f"{url}/2", f"http://127.0.0.1:{unused_tcp_port}/"):
+        place.at("fetch", Timeline(target))
+        await fetcher.fetch(ticket(target), nothing)
+        seen.append([phase.name for phase in phases(place.timeline)][1:])
+    assert seen == [
+        ["prepare", "dns", "connect", "send", "first byte", "body"],
+        ["send", "first byte", "body"],  # the connection was still open
+        ["prepare", "dns", "connect"],  # refused
+    ]
 
 
 async def test_a_redirect_status_that_the_spider_handles_is_a_page(wire: Any, fetchers: Any, ticket: Any) -> None:
