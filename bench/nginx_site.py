@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 LINKS = 21
 ROWS = 40
+SLOW = "127.0.0.2"
+TRICKLE = 3000
+"""Bytes per second that the slow host sends of a page of 9 KB."""
 _WORDS = ("amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "haven", "islet", "jetty", "knoll", "ledge")
 
 _CONF = """
@@ -35,6 +38,7 @@ http {{
   types {{ text/html html; }}
   keepalive_requests 10000000; sendfile on; tcp_nopush on; open_file_cache max=20000;
   server {{ listen 127.0.0.1:{port} backlog=1024; root {folder}/site; }}
+  server {{ listen {slow}:{port} backlog=1024; root {folder}/site; limit_rate {trickle}; access_log off; }}
 }}
 """
 
@@ -46,9 +50,16 @@ class Seen(NamedTuple):
     """Path → how often it was answered with 200."""
     connections: int
     """The most that were open at a time."""
-    first: float
-    last: float
-    """Seconds since the epoch, of the first and the last answer."""
+    times: list[float]
+    """Seconds since the epoch, of each answer, in order."""
+
+    @property
+    def first(self) -> float:
+        return self.times[0] if self.times else 0.0
+
+    @property
+    def last(self) -> float:
+        return self.times[-1] if self.times else 0.0
 
 
 def build(folder: Path, pages: int) -> None:
@@ -95,12 +106,14 @@ class Nginx:
 
     def __init__(self, folder: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.slow_url = f"http://{SLOW}:{port}"
+        """The same pages from another host, about 3 s each."""
         self._log = folder / "access.log"
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "temp").mkdir(parents=True, exist_ok=True)
         user = "user root;" if os.geteuid() == 0 else ""
         self._conf = folder / "nginx.conf"
-        self._conf.write_text(_CONF.format(folder=folder, port=port, user=user))
+        self._conf.write_text(_CONF.format(folder=folder, port=port, user=user, slow=SLOW, trickle=TRICKLE))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Nginx]:
@@ -134,7 +147,7 @@ class Nginx:
             times.append(float(at))
             if status == "200":
                 pages[path] += 1
-        return Seen(pages, connections, min(times, default=0.0), max(times, default=0.0))
+        return Seen(pages, connections, sorted(times))
 
 
 def _until(holds: Callable[[], bool], seconds: float = 10) -> None:

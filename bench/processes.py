@@ -26,8 +26,8 @@ class Spent(NamedTuple):
     """The sum of the largest resident sizes of all processes."""
 
 
-def run_and_watch(command: list[str], log: Path) -> tuple[int, Spent]:
-    """Run to the end; exit code and cost. What it prints goes into `log`."""
+def run_and_watch(command: list[str], log: Path, limit: float | None = None) -> tuple[int, Spent]:
+    """Run to the end, or for `limit` seconds; exit code and cost. What it prints goes into `log`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
@@ -42,7 +42,11 @@ def run_and_watch(command: list[str], log: Path) -> tuple[int, Spent]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    code = process.wait()
+    try:
+        code = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
     done.set()
     watcher.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,12 +1,15 @@
-"""Crawl one site with this framework and with what a user would take instead, one after another, and print one table.
+"""Crawl one site with this framework and with what a user would take instead, one after another, and print tables.
 
-    make bench                                          everything; about half an hour
+    make bench                                          everything; about forty minutes
     python bench/versus.py --pages 2000 --runs 1        a quick look
     python bench/versus.py --only links --who crawler,wget2,floor
 
 Runs are interleaved, so that the machine's moods meet all alike; figures are medians, with the range of pages/s. A
 crawl that missed a page, repeated one, or was seen with more than 16 connections gets no figure. Needs nginx; wget2,
 Scrapy and Crawlee are measured if they are there: `make bench` puts the last two into environments of their own.
+
+*items* extracts rows, *links* the title; what durability costs is the ratio of our two rows there. *slow host* is
+`slow_host.py`, *latency* is `latency.py`, which measures us alone, against a perfect scheduler.
 """
 
 from __future__ import annotations
@@ -16,18 +19,21 @@ import compileall
 import json
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+import slow_host
 from nginx_site import Nginx, Seen, build, free_port, path_of
 from processes import Spent, run_and_watch
 
 HERE = Path(__file__).parent
 CONTENDERS = HERE / "contenders"
-WORKLOADS = ("items", "links")
+CRAWLS = ("items", "links")
+WORKLOADS = (*CRAWLS, "slow host", "latency")
 CONNECTIONS = 16
 EXACTLY_ONCE = {"crawler", "crawler (memory)", "scrapy", "crawlee", "prototype"}
 """They write items, which are compared; the others are known by the server's log alone."""
@@ -170,7 +176,7 @@ def main() -> None:
         str(HERE.parent / "crawler"), quiet=1
     )  # as pip leaves the others, whatever the environment says
     with Nginx(folder.resolve(), free_port()).running() as nginx:
-        for workload in [asked.only] if asked.only else WORKLOADS:
+        for workload in [one for one in CRAWLS if asked.only in (None, one)]:
             found: dict[str, list[Run]] = {}
             for _ in range(asked.runs):
                 for who in asked.who.split(","):
@@ -179,6 +185,30 @@ def main() -> None:
                         print(f"{workload}: {who}: {one.rate:.0f} pages/s {one.wrong}", file=sys.stderr, flush=True)
             print(f"\n{workload}, {asked.pages} pages, {asked.runs} runs\n")
             print(table([row(who, runs) for who, runs in found.items()]))
+            print(durable(found), flush=True)
+        if asked.only in (None, "slow host"):
+            beside_a_slow_host(asked.who.split(","), asked.pages, asked.runs, nginx)
+    if asked.only in (None, "latency"):
+        print("\nlatency\n", flush=True)
+        subprocess.run([sys.executable, str(HERE / "latency.py")], check=True)
+
+
+def durable(found: dict[str, list[Run]]) -> str:
+    """What the job's folder costs, if both kinds were measured."""
+    kinds = [[one.rate for one in found.get(who, ()) if not one.wrong] for who in ("crawler", "crawler (memory)")]
+    if not all(kinds):
+        return ""
+    return f"\ndurable against memory: {statistics.median(kinds[0]) / statistics.median(kinds[1]):.2f} of the pages/s"
+
+
+def beside_a_slow_host(asked: list[str], pages: int, runs: int, nginx: Nginx) -> None:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(runs):
+        for who in (one for one in slow_host.CONTENDERS if one in asked):
+            if one := slow_host.measure(who, command, pages, nginx):
+                found.setdefault(who, []).append(one)
+    print(f"\nslow host, {runs} runs\n")
+    print(slow_host.table(found), flush=True)
 
 
 if __name__ == "__main__":

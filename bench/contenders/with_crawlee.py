@@ -5,11 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from crawlee import ConcurrencySettings
+from crawlee import ConcurrencySettings, Request
 from crawlee.crawlers import ParselCrawler, ParselCrawlingContext
 from crawlee.storage_clients import MemoryStorageClient
 
-workload, url, output = sys.argv[1:]
+workload, url, output, *slow = sys.argv[1:]
 
 
 async def main() -> None:
@@ -36,7 +36,13 @@ async def main() -> None:
         await context.push_data(item)
         await context.enqueue_links()
 
-    await crawler.run([url])
+    beside = [Request.from_url(f"{slow[0]}/0/page-{page}.html", label="slow") for page in range(300 if slow else 0)]
+
+    @crawler.router.handler("slow")
+    async def nothing(context: ParselCrawlingContext) -> None:
+        """A page of the slow host."""
+
+    await crawler.run([url, *beside])
     dataset = await crawler.get_dataset()
     with Path(output).open("w") as file:
         async for item in dataset.iterate_items():

@@ -11,6 +11,11 @@ class Bench(scrapy.Spider):
 
     async def start(self):  # start_urls are not deduplicated: the first page would come twice
         yield scrapy.Request(self.url)
+        for page in range(300 if beside else 0):
+            yield scrapy.Request(f"{beside}/0/page-{page}.html", callback=self.nothing)
+
+    def nothing(self, response):
+        """A page of the slow host."""
 
     def parse(self, response):
         if self.workload == "items":
@@ -31,11 +36,12 @@ class Bench(scrapy.Spider):
         yield from response.follow_all(css="a")
 
 
-workload, url, output = sys.argv[1:]
+workload, url, output, *slow = sys.argv[1:]
+beside = slow[0] if slow else ""
 process = CrawlerProcess(
     {
         "CONCURRENT_REQUESTS": 16,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 16,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 8 if workload == "slow host" else 16,
         "DOWNLOAD_DELAY": 0,
         "AUTOTHROTTLE_ENABLED": False,
         "ROBOTSTXT_OBEY": False,
