@@ -1,9 +1,8 @@
 """What a slow host costs the others: the rate of a fast site alone, and beside a host that takes 3 s for each page.
 
-Sixteen requests at a time, eight to a host; 300 pages of the slow host are asked for at the start. Counted are the pages that
-the fast site has answered between the second and the tenth second; then the crawler is killed. No host would have lost
-anything if eight slots are enough for the fast one. Crawlee has no limit by host, and takes requests in
-their order.
+Sixteen requests at a time, eight to a host; 300 pages of the slow host are asked for at the start. Counted are the
+pages that the fast site has answered between the second and the tenth second; then the crawler is killed. Who keeps
+eight slots for the fast site loses nothing. Crawlee has no limit by host, and takes requests in their order.
 """
 
 from __future__ import annotations

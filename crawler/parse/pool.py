@@ -25,6 +25,7 @@ from crawler.errors import JobError
 from crawler.events import Bus, ParseKilled
 from crawler.parse import logs, policy, wire
 from crawler.parse.entry import Entry, file_of
+from crawler.parse.inquest import inquest
 from crawler.parse.pages import Pages
 from crawler.parse.process import Death
 from crawler.parse.replica import copy_attributes
@@ -35,10 +36,8 @@ from crawler.parse.worker import Worker
 from crawler.spider import blame
 from crawler.spider.base import Spider
 from crawler.spider.load import SpiderRef
-from crawler.spider.travel import Answer, Job, Trouble
+from crawler.spider.travel import Answer, Job
 
-MAX_DEATHS = 3
-"""Processes that may die with a page merely waiting in them before the page itself is given up."""
 log = logging.getLogger("crawler.parse")
 
 
@@ -287,9 +286,6 @@ class ParsePool:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
-    def _fail(self, entry: Entry, kind: str, detail: str, where: str) -> None:
-        self._answer(entry, Answer(entry.job.serial, trouble=Trouble(kind, detail, where)))
-
     def _bury(self, worker: Worker, death: Death, running: int) -> None:
         """A process has ended: blame the page at work, if any is to blame, and give the others to somebody else."""
         blamed = worker.assigned.pop(running, None)
@@ -298,37 +294,13 @@ class ParsePool:
         if self._closing:
             return
         where = blame.where_dumped(death.dump, self._reference.file if self._reference else "")
-        if worker.fate == "timeout":
-            detail = f"longer than parse.timeout = {self._config.timeout:g} s"
-            if blamed is not None and running == worker.condemned:
-                self._fail(blamed, "parse-timeout", detail, where)
-            elif blamed is not None:
-                rest.insert(0, blamed)  # it had only just begun
-            self._bus.emit(ParseKilled, worker.process.pid, blamed.job.url if blamed else "", detail, where)
-        elif worker.fate == "":
-            if blamed is None:
-                self._count_deaths(rest, death)
-                rest = [entry for entry in rest if self._pages.is_open(entry)]
-            elif blamed.alone:
-                self._fail(blamed, "parse-crash", f"the process {death.describe()}, twice", where)
-            else:
-                blamed.alone = True
-                rest.insert(0, blamed)
-            url = blamed.job.url if blamed else ""
-            self._bus.emit(ParseKilled, worker.process.pid, url, death.describe(), where)
-        self._pages.requeue(rest)
+        found = inquest(worker, death, blamed, rest, where, running=running, timeout=self._config.timeout)
+        for entry, trouble in found.failed:
+            self._answer(entry, Answer(entry.job.serial, trouble=trouble))
+        if found.told:
+            self._bus.emit(ParseKilled, worker.process.pid, blamed.job.url if blamed else "", found.told, where)
+        self._pages.requeue(found.again)
         self._feed()
-
-    def _count_deaths(self, entries: list[Entry], death: Death) -> None:
-        """A process has died between pages: nobody is to blame, until it is always in the same company. From the
-        second time on each of them runs alone, so that the innocent part from the guilty."""
-        for entry in entries:
-            entry.deaths += 1
-            entry.alone = entry.deaths > 1
-            if entry.deaths >= MAX_DEATHS:
-                self._fail(
-                    entry, "parse-crash", f"{MAX_DEATHS} processes died beside it; the last {death.describe()}", ""
-                )
 
     # ---- without processes, and starting them --------------------------------------------------------------------
 
