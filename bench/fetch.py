@@ -23,7 +23,6 @@ import uvloop
 
 from crawler.clock import SystemClock
 from crawler.config import FetchConfig
-from crawler.events import Bus
 from crawler.fetch.fetcher import Fetcher
 from crawler.spider import url as urls
 from crawler.spider.travel import Page, Ticket
@@ -79,7 +78,7 @@ async def burst(one: Callable[[int], Awaitable[None]]) -> float:
 async def compare(port: int, *, profile: bool) -> None:
     url = f"http://127.0.0.1:{port}/page"
     key = urls.host_key(url)
-    fetcher = Fetcher(FetchConfig(), contact="", allowed_private=lambda _: True, clock=SystemClock(), bus=Bus())
+    fetcher = Fetcher(FetchConfig(), contact="", allowed_private=lambda _: True, clock=SystemClock())
     await fetcher.open()
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 

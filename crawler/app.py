@@ -80,7 +80,7 @@ def build(
     spool = SpoolFolder(None if folder is None else folder / "spool")
     setup = _setup(config, scope, spool, "msgpack" if pipeline is not None else encoding)
     fetcher = Fetcher(
-        config.fetch, contact=config.politeness.contact, allowed_private=scope.named_by_start, clock=clock, bus=bus,
+        config.fetch, contact=config.politeness.contact, allowed_private=scope.named_by_start, clock=clock,
         statuses=tuple(spider.handle_httpstatus_list), spool=spool, cache=cache,
     )  # fmt: skip
     return Engine(

@@ -17,13 +17,12 @@ from crawler.config import FetchConfig
 from crawler.fetch.budget import Budget, Claim
 from crawler.fetch.deadlines import Deadline
 from crawler.fetch.decoding import STEP, Inflater, codings
-from crawler.fetch.headers import CONTENT_ENCODING, CONTENT_LENGTH
+from crawler.fetch.headers import CONTENT_ENCODING, CONTENT_LENGTH, Headers
 from crawler.fetch.session import Reply
 from crawler.fetch.spool import Gathering, SpoolFolder
 from crawler.fetch.translate import FetchFailed, failure_of
 from crawler.spider.travel import Spool
 
-Headers = tuple[tuple[bytes, bytes], ...]
 INLINE = 64 * 1024
 """Bytes of compressed input that inflate on the loop."""
 INLINE_OUTPUT = 512 * 1024

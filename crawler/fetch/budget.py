@@ -36,6 +36,7 @@ class Claim:
         self._budget.give_back(self, count)
 
     async def room(self) -> None:
+        """Return when there is room to read more: at once for the fetch that has been reading longest."""
         await self._budget.room(self)
 
 
@@ -50,9 +51,14 @@ class Budget:
         self.held = 0
 
     def claim(self) -> Claim:
+        """A fetch's share, nothing yet. Use it in a `with` block."""
         return Claim(self)
 
     def take(self, claim: Claim, count: int) -> bool:
+        """Count these bytes, which are in memory already: it never refuses.
+
+        False: the budget is spent, and this claim is not the oldest; await `room` before reading more.
+        """
         if not claim.held:
             self._claims[claim] = None
         claim.held += count
@@ -63,11 +69,13 @@ class Budget:
         return self.held <= self._most or claim is next(iter(self._claims))
 
     def give_back(self, claim: Claim, count: int) -> None:
+        """No more in memory, of what the claim has taken. It keeps its place in the order, though it hold nothing."""
         claim.held -= count
         self.held -= count
         self._wake()
 
     def leave(self, claim: Claim) -> None:
+        """The claim is over: all of it comes back, and the next one is the oldest. Safe to call twice."""
         if claim.held or claim in self._claims:
             self._claims.pop(claim, None)
             self.held -= claim.held

@@ -21,6 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from crawler.errors import JobError
+from crawler.fetch.headers import Headers
 from crawler.fetch.retry import RETRY_STATUSES
 from crawler.spider.travel import Details
 
@@ -40,7 +41,6 @@ create trigger if not exists removed after delete on answers begin update total 
 """
 
 T = TypeVar("T")
-Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Answer(msgspec.Struct, frozen=True):

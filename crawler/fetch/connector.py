@@ -237,6 +237,7 @@ class Sockets:
             self._waiter.set_result(None)
 
     async def all_closed(self) -> None:
+        """Return when no socket is open. For one waiter, once no new ones are made; it closes none itself."""
         if self._open:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter

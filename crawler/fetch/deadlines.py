@@ -121,6 +121,8 @@ class Deadline:
         self._held_since = now
 
     def resume(self, now: float) -> None:
+        """We read again, after `hold`: silence counts from now, and the time that was held does not count for the rate.
+        The total time has gone on."""
         self._body_began += now - self._held_since
         self._held_since = 0.0
         self.last_byte = now
@@ -165,7 +167,7 @@ class Deadline:
 
 
 class Watch:
-    """All deadlines of a fetcher, under one timer. `enter` and `leave` are one set operation each."""
+    """All deadlines of a fetcher, under one timer. `enter` and `leave` cost a set operation, `enter` a look too."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = monotonic) -> None:
         # State: who is watched, and when the timer fires. Changed in enter, leave, look, _fire and close.
@@ -177,10 +179,12 @@ class Watch:
         self._now = now
 
     def enter(self, deadline: Deadline) -> None:
+        """Watch it, until `leave`. Whoever enters a deadline must leave it, whatever happens."""
         self._deadlines.add(deadline)
         self.look(deadline)
 
     def leave(self, deadline: Deadline) -> None:
+        """Watch it no more: its task will not be cancelled. Safe to call twice."""
         self._deadlines.discard(deadline)
 
     def look(self, deadline: Deadline) -> None:

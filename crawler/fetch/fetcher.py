@@ -1,5 +1,6 @@
-"""One ticket → Page | Redirect | Failure. The web's faults come back as values; only cancellation is raised.
+"""One ticket → Page | Redirect | Failure. The web's faults come back as values.
 
+Raised are cancellation, and JobError for what is wrong with this machine: a full disk, a cache that cannot be used.
 The fetcher sends exactly one request per call. It follows no redirect, waits for no turn and tries nothing twice: the
 frontier and the scheduler do that, so every request is counted and polite.
 """
@@ -16,7 +17,6 @@ import msgspec
 from crawler.clock import Clock
 from crawler.config import FetchConfig
 from crawler.errors import ConfigError
-from crawler.events import Bus
 from crawler.fetch.body import BodyReader
 from crawler.fetch.cache import Answer, Cache, key_of
 from crawler.fetch.connector import Exchange
@@ -71,7 +71,6 @@ class Fetcher:
         contact: str,
         allowed_private: Callable[[str], bool],
         clock: Clock,
-        bus: Bus,
         statuses: Collection[int] = (),
         spool: SpoolFolder | None = None,
         cache: Path | None = None,
@@ -90,7 +89,6 @@ class Fetcher:
         self._spool = spool
         self._cache_folder = cache if config.cache != "off" else None
         self._clock = clock
-        self._bus = bus
         # State: what exists between open and close; the counters only grow.
         self._opened: _Opened | None = None
         self._requests = self._replayed = self._received = 0
@@ -155,7 +153,8 @@ class Fetcher:
     async def fetch(self, ticket: Ticket, on_sent: Callable[[], None], most: int | None = None) -> Result:
         """Send the ticket's request once and give what became of it; any final status is a Page.
 
-        on_sent is called exactly once: as the request has been written to its socket, or before this returns or raises.
+        on_sent is called once: as the request has been written to its socket, or before this returns. It may not have
+        been called where this raises: JobError, or because it was cancelled.
         most: bytes of the body that are wanted, of robots.txt: what comes after is not read, and the page that lacks it
         is flagged `dataloss`. It stays in memory, and no setting for pages has a say in it.
         """

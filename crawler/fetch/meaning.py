@@ -10,7 +10,7 @@ from collections.abc import Collection
 from crawler.config import FetchConfig
 from crawler.fetch import redirects
 from crawler.fetch.accept import Accept
-from crawler.fetch.body import Headers
+from crawler.fetch.headers import Headers
 from crawler.spider.travel import Details, Failure, Page, Redirect, Spool, Ticket
 
 

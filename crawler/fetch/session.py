@@ -126,6 +126,8 @@ class Session:
         return len(self._connector.idle)
 
     async def close(self) -> None:
+        """Close every connection, used or idle, and return when the last socket is closed. Call it once, when no `send`
+        is under way."""
         await self._session.close()
         await self._resolver.close()
         await self._connector.sockets.all_closed()

@@ -63,10 +63,12 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(state: HostState) -> bytes:
+    """For storage. Fields go by their place: new ones come last, or `frontier/schema.VERSION` counts up."""
     return _encoder.encode(state)
 
 
 def decode(data: bytes) -> HostState:
+    """What `encode` has stored; `NEW` for no bytes. Raises msgspec.DecodeError for damage."""
     return _decoder.decode(data) if data else NEW
 
 

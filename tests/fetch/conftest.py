@@ -14,7 +14,6 @@ import pytest
 
 from crawler.clock import SystemClock
 from crawler.config import FetchConfig
-from crawler.events import Bus
 from crawler.fetch.fetcher import Fetcher
 from crawler.fetch.spool import SpoolFolder
 from crawler.spider import url as urls
@@ -119,7 +118,6 @@ async def fetchers() -> AsyncIterator[MakeFetcher]:
             contact=contact,
             allowed_private=allowed,
             clock=SystemClock(),
-            bus=Bus(),
             statuses=statuses,
             spool=None if spool is None else SpoolFolder(spool),
             cache=cache_folder,

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from crawler.clock import SystemClock
 from crawler.config import FetchConfig
-from crawler.events import Bus
 from crawler.fetch import connector
 from crawler.fetch.connector import Exchange, Resolver, Sockets
 from crawler.fetch.fetcher import Fetcher
@@ -135,7 +134,6 @@ def test_no_location_reaches_a_blocked_address(ticket: Any) -> None:
             contact="",
             allowed_private=lambda host: False,
             clock=SystemClock(),
-            bus=Bus(),
         )
         await fetcher.open()
         return server, fetcher

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from crawler.clock import SystemClock
 from crawler.config import FetchConfig
-from crawler.events import Bus
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import FAILURES
 from crawler.spider.timeouts import NAMES, Timeouts
@@ -449,7 +448,6 @@ def test_no_bytes_of_a_server_end_in_an_exception_or_hold_anything(ticket: Any) 
             contact="",
             allowed_private=lambda host: True,
             clock=SystemClock(),
-            bus=Bus(),
         )
         await fetcher.open()
         return server, fetcher

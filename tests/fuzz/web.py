@@ -11,7 +11,6 @@ from typing import Any
 
 from crawler.clock import SystemClock
 from crawler.config import FetchConfig
-from crawler.events import Bus
 from crawler.fetch.connector import Connector
 from crawler.fetch.fetcher import Fetcher
 from crawler.spider.travel import Ticket
@@ -84,7 +83,6 @@ class Web:
             contact="",
             allowed_private=lambda host: True,
             clock=SystemClock(),
-            bus=Bus(),
         )
         web = self
 
