@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,56 @@ async def test_it_waits_with_its_request_for_the_job_s_next_run(hanging: Site, t
     assert (first.reason, hanging.seen["/hangs"]) == ("max_pages", 0)
     result = await crawl(hanging, "/hangs", settings={"parse.processes": 0}, job=job, retry_failed=True)
     assert [(page.kind, page.detail) for page in result.failed] == [("first-byte-timeout", TOLD)]
+
+
+KILLED = """
+import asyncio, sys
+import crawler
+
+class Asker(crawler.Spider):
+    name = "asker"
+    allowed_domains = None
+    root = ""
+
+    async def start(self):
+        yield crawler.Request(self.root)
+
+    def parse(self, response):
+        yield response.follow("/hangs", timeout=crawler.Timeouts(first_byte=float(sys.argv[3])))
+
+settings = {"politeness.delay": 0, "politeness.robots": False, "fetch.retries": 0, "parse.processes": 0}
+result = asyncio.run(crawler.crawl(Asker, root=sys.argv[1], job=sys.argv[2], settings=settings))
+print([page.detail for page in result.failed])
+"""
+
+
+@pytest.mark.slow
+async def test_it_survives_a_kill(hanging: Site, tmp_path: Path) -> None:
+    """The first run says 3 s and is killed while it waits; the second one would say 60, and goes on with what is
+    stored."""
+    script = tmp_path / "asker.py"
+    script.write_text(KILLED)
+
+    async def run(seconds: float) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, script, f"{hanging.url}/", tmp_path / "job", str(seconds), stdout=asyncio.subprocess.PIPE
+        )
+
+    arrived = asyncio.Event()
+    hangs = hanging.handlers["/hangs"]
+
+    async def told(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        return await hangs(request)
+
+    hanging.handlers["/hangs"] = told
+    killed = await run(3)
+    await arrived.wait()
+    killed.kill()
+    await killed.communicate()
+    out, _ = await (await run(60)).communicate()
+    assert out.decode().strip() == str(["no answer within 3 s (the request's own first_byte)"])
+    assert hanging.seen["/hangs"] == 2
 
 
 async def test_self_fetch_has_it_too_and_along_redirects(hanging: Site) -> None:
