@@ -19,6 +19,9 @@ import msgspec
 from crawler.timeline import Timeline, now_in
 
 IDLE = "idle"
+CALLBACK = "callback "
+STEPS = "steps"
+"""Tasks that live for one page are named `callback NAME URL` and `steps URL`: the name outlives them."""
 
 
 class Wait(enum.StrEnum):
@@ -154,7 +157,12 @@ class Board:
     def of(self, task: str) -> tuple[str, str]:
         """Stage and URL of a task, by its name; both "" for a task that works on no request."""
         place = self._places.get(task)
-        return (place.stage, place.timeline.url) if place is not None else ("", "")
+        if place is not None:
+            return place.stage, place.timeline.url
+        if task.startswith(CALLBACK):  # it may have ended by the time that somebody asks
+            name, _, url = task.removeprefix(CALLBACK).partition(" ")
+            return f"{CALLBACK}{name}", url
+        return (STEPS, task.removeprefix(f"{STEPS} ")) if task.startswith(f"{STEPS} ") else ("", "")
 
     def busy(self) -> Iterator[Stay]:
         """Tasks that have something to do, in no order."""

@@ -65,6 +65,14 @@ def test_a_callback_is_busy_until_it_leaves() -> None:
     board.leave("callback parse https://a.example/")  # another of the same name has left already
 
 
+def test_a_callback_that_has_left_is_known_by_its_name() -> None:
+    """A stall is explained when it is over, and the callback may be, too."""
+    assert Board().of("callback parse_price https://a.example/x?y=1") == (
+        "callback parse_price", "https://a.example/x?y=1",
+    )  # fmt: skip
+    assert Board().of(f"steps {A}") == ("steps", A)
+
+
 def test_other_tasks_work_on_no_request() -> None:
     assert Board().of("committer") == ("", "")
     assert Board().of("") == ("", "")

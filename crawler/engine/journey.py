@@ -14,12 +14,11 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-import msgspec
-
 from crawler.clock import Clock
 from crawler.config import FetchConfig
 from crawler.engine.committer import Committer
 from crawler.engine.hooks import Hooks
+from crawler.engine.parsing import Open, Parsing
 from crawler.engine.pressure import Pressure
 from crawler.engine.robots import RobotsFiles
 from crawler.engine.scheduler import Scheduler
@@ -31,10 +30,9 @@ from crawler.fetch import redirects, retry
 from crawler.fetch.fetcher import Fetcher
 from crawler.kinds import is_spider_fault
 from crawler.output.pipeline import Pipeline
-from crawler.parse.inline import MAX_CALLBACKS, Inline
+from crawler.parse.inline import Inline
 from crawler.parse.pool import ParsePool
 from crawler.spider.base import Spider
-from crawler.spider.callbacks import is_async
 from crawler.spider.request import found_at
 from crawler.spider.travel import (
     Answer,
@@ -56,14 +54,6 @@ from crawler.spider.travel import (
 )
 from crawler.stages import Board, Place, here
 from crawler.timeline import Timeline
-
-
-class Open(msgspec.Struct):
-    """A ticket whose callback or errback is running, and the outcome it will have if that goes well."""
-
-    ticket: Ticket
-    outcome: Outcome
-    spool: Spool | None = None
 
 
 class Journey:
@@ -96,22 +86,18 @@ class Journey:
         self._retries = retries
         self._fetcher = fetcher
         self._scheduler = scheduler
-        self._pool = pool
-        self._inline = inline
         self._visits = visits
-        self._pipeline = pipeline
         self._committer = committer
         self._scope = scope
         self._tally = tally
-        self._pressure = pressure
-        self._tasks = tasks
-        self._board = board
         self._clock = clock
         self._bus = bus
         self._hooks = hooks
         self._robots = RobotsFiles(fetcher, scheduler, clock, bus, config.user_agent)
-        self._async_names: dict[str, bool] = {}
-        self._callbacks = 0
+        self.parsing = Parsing(
+            spider, scheduler=scheduler, pool=pool, inline=inline, pipeline=pipeline, scope=scope, pressure=pressure,
+            tasks=tasks, board=board, conclude=self._conclude,
+        )  # fmt: skip
         self._timelines: dict[int, Timeline] = {}
         """Of tickets that have no outcome yet."""
         self.stop: str | None = None
@@ -236,72 +222,7 @@ class Journey:
     # 4. The callback: in a parse process, or on the loop if it is async.
 
     async def _parse(self, ticket: Ticket, callback: str, job: Job, outcome: Outcome) -> None:
-        run_here = self._async_names.get(callback)
-        if run_here is None:
-            run_here = self._async_names[callback] = is_async(getattr(self._spider, callback, None))
-        open_ = Open(ticket, outcome, job.spool)
-        if not run_here:
-            self._timelines[ticket.id].away = not self._pool.is_here
-            self._scheduler.away(ticket, away=not self._pool.is_here)
-            await self._pool.submit(job, open_)
-            return
-        self._begin_callback()
-        name = f"callback {callback} {ticket.url}"
-        self._board.enter(name, f"callback {callback}", self._timelines[ticket.id])
-        self._tasks.create_task(self._run_here(job, open_, name), name=name)
-
-    async def _run_here(self, job: Job, open_: Open, name: str) -> None:
-        await self._inline.room()
-        began = monotonic()
-        answer = await self._inline.run(job, self._scope.domains)
-        answer.began, answer.ended = began, monotonic()
-        self._board.leave(name)
-        self._end_callback()
-        self._take_answer(open_, answer)
-
-    @property
-    def callbacks(self) -> int:
-        """Async callbacks and item steps that run."""
-        return self._callbacks
-
-    def _begin_callback(self) -> None:
-        """User code begins on the loop. Nobody waits here for a place: a callback may itself await a worker."""
-        self._callbacks += 1
-        if self._callbacks >= MAX_CALLBACKS:
-            self._pressure.hold("callbacks")
-
-    def _end_callback(self) -> None:
-        self._callbacks -= 1
-        if self._callbacks < MAX_CALLBACKS:
-            self._pressure.free("callbacks")
-
-    async def parsed(self) -> None:
-        """Take the answers of the parse processes, a batch at a time."""
-        while True:
-            for open_, answer in await self._pool.results():
-                assert isinstance(open_, Open)  # noqa: S101  what `submit` was given
-                self._take_answer(open_, answer)
-
-    def _take_answer(self, open_: Open, answer: Answer) -> None:
-        timeline = self._timelines[open_.ticket.id]
-        timeline.parsing, timeline.parsed, timeline.taken = answer.began, answer.ended, monotonic()
-        if answer.items and self._pipeline is not None:
-            self._scheduler.away(open_.ticket, away=False)
-            self._begin_callback()
-            name = f"steps {open_.ticket.url}"
-            self._board.enter(name, "steps", timeline)
-            self._tasks.create_task(self._step(open_, answer, name), name=name)
-        else:
-            self._conclude(open_, answer)
-
-    async def _step(self, open_: Open, answer: Answer, name: str) -> None:
-        """The async item steps, if the spider has any."""
-        assert self._pipeline is not None  # noqa: S101  asked before the task was made
-        await self._pipeline.run(answer, open_.ticket.url)
-        self._timelines[open_.ticket.id].stepped = monotonic()
-        self._board.leave(name)
-        self._end_callback()
-        self._conclude(open_, answer)
+        await self.parsing.submit(callback, job, Open(ticket, outcome, self._timelines[ticket.id], job.spool))
 
     def _conclude(self, open_: Open, answer: Answer) -> None:
         if answer.stop is not None and self.stop is None:

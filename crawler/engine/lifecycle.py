@@ -224,7 +224,7 @@ class Engine:
         tasks.create_task(self._committer.run(), name="committer")
         tasks.create_task(self._scheduler.run(), name="scheduler")
         tasks.create_task(self._scheduler.lanes.refill(), name="refill")
-        tasks.create_task(journey.parsed(), name="parsed")
+        tasks.create_task(journey.parsing.parsed(), name="parsed")
         tasks.create_task(self._seeds.store(), name="seeds to frontier")
         tasks.create_task(self._read_seeds(), name="start()")
         crawl = _number_of_crawl()

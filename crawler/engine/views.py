@@ -114,7 +114,7 @@ class Views:
             unparsed=pool.outside if pool else 0,
             parse_processes=pool.processes if pool else 0,
             parse_ready=pool.was_ready if pool else False,
-            callbacks=self.journey.callbacks if self.journey else 0,
+            callbacks=self.journey.parsing.running if self.journey else 0,
             uncommitted=self._committer.pending,
             queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
             start_read=self._seeds.finished,
