@@ -254,6 +254,32 @@ async def test_arguments_are_compared_as_data(site: Site, tmp_path: Path) -> Non
         await crawler.crawl(Walk, root=f"{site.url}/1", stop_at=object(), job=tmp_path)
 
 
+async def test_a_folder_with_things_of_its_own_outlives_a_call_that_cannot_work(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".env").write_text("SECRET=1")
+    with pytest.raises(UsageError):
+        await crawler.crawl(Walk, root="http://127.0.0.1:1/", job=tmp_path, output=tmp_path.parent / "x.xml")
+    assert (tmp_path / ".git").is_dir()
+    assert (tmp_path / ".env").read_text() == "SECRET=1"
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_job_that_cannot_begin_takes_all_that_it_made_away_again(tmp_path: Path, there: bool) -> None:
+    class Refuses(Walk):
+        async def opened(self) -> None:
+            assert (folder / "frontier.db").exists()
+            raise UsageError("no password given")
+
+    folder = tmp_path / "job"
+    if there:
+        folder.mkdir()
+    for output in (None, folder / "items.csv"):
+        with pytest.raises(UsageError, match="no password given"):
+            await crawler.crawl(Refuses, root="http://127.0.0.1:1/", job=folder, output=output)
+        assert folder.exists() == there
+        assert not there or list(folder.iterdir()) == []
+
+
 async def test_memory_and_a_folder_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not go with job="):
         await crawler.crawl(

@@ -209,7 +209,8 @@ def lock(folder: Path) -> int:
         raise JobError(f"the job in {folder} cannot be run: {refused.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        (folder / LOCK).stat()  # somebody may have removed the job a moment ago
+        if not os.path.samestat(os.fstat(descriptor), (folder / LOCK).stat()):
+            raise FileNotFoundError  # somebody removed the job a moment ago, and another one has begun there
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     except BlockingIOError:

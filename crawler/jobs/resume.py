@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from crawler.errors import JobError, UsageError, disk_refuses, near_miss
-from crawler.frontier.inspection import Inspection
-from crawler.jobs.job import DEFINITION, FORMAT, ITEMS, LOCK, Definition, Identity, Job, begin, load, lock
+from crawler.frontier.inspection import STORE, Inspection
+from crawler.jobs.job import DEFINITION, END, FORMAT, ITEMS, LOCK, Definition, Identity, Job, begin, load, lock
 from crawler.settings import Settings, describe
 from crawler.spider import blame
 from crawler.spider.base import Spider
@@ -20,6 +19,9 @@ from crawler.spider.base import Spider
 SAMPLE = 10_000
 """Waiting requests whose callbacks are looked up although the spider's file is as it was: a class that it is made from
 may have changed, and to look at all of them would take a second per 100,000."""
+
+MADE = (DEFINITION, END, ITEMS, STORE, f"{STORE}-wal", f"{STORE}-shm", "board", LOCK)
+"""What a folder can have got from a job that has taken nothing in. A spider may have put there what else is in it."""
 
 
 def define(
@@ -46,10 +48,11 @@ def define(
 def at(folder: Path, now: Definition, cls: type[Spider], *, resume: bool) -> Iterator[Job]:
     """The job of a folder that Python code names, begun if there is none; kept from all other processes.
 
-    A new one that turns out to be impossible before anything was asked for is taken away again. Raises UsageError if
-    the folder holds something else, or another job; if the spider's file has changed, unless `resume`; JobError if the
-    folder cannot be used.
+    A new one that turns out to be impossible before anything was asked for is taken away again, and nothing else.
+    Raises UsageError if the folder holds something else, or another job; if the spider's file has changed, unless
+    `resume`; JobError if the folder cannot be used.
     """
+    ours = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = lock(folder)
@@ -58,7 +61,7 @@ def at(folder: Path, now: Definition, cls: type[Spider], *, resume: bool) -> Ite
     new = not (folder / DEFINITION).exists()
     try:
         if new:
-            others = [entry.name for entry in folder.iterdir() if entry.name != LOCK and not entry.name.startswith(".")]
+            others = [entry.name for entry in folder.iterdir() if entry.name != LOCK and not _is_draft(entry)]
             if others:
                 new = False
                 raise UsageError(f"{folder} holds other things ({others[0]}): name a folder of its own for the job")
@@ -71,10 +74,25 @@ def at(folder: Path, now: Definition, cls: type[Spider], *, resume: bool) -> Ite
         yield job
     except UsageError:
         if new and not has_begun(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # something else lies in it
+                _take_away(folder, now.identity.output)
+                if ours:
+                    folder.rmdir()
         raise
     finally:
         os.close(held)
+
+
+def _is_draft(entry: Path) -> bool:
+    """Whether a process left it that was killed while it began a job."""
+    return entry.name.startswith(f".{DEFINITION}.")
+
+
+def _take_away(folder: Path, output: str) -> None:
+    """Remove what has been made of the folder, which was empty. Raises OSError."""
+    for entry in folder.iterdir():
+        if entry.name in MADE or _is_draft(entry) or str(entry.absolute()) == output:
+            entry.unlink()
 
 
 def _check_same(job: Job, now: Definition) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -157,6 +158,26 @@ def test_the_lock_of_a_job_that_was_removed_meanwhile_is_no_lock(jobs: Jobs) -> 
     jobs.remove(job.folder)
     with pytest.raises(JobError, match="cannot be run: No such file"), job:
         pass
+
+
+def test_nor_is_it_the_lock_of_a_job_that_has_begun_there_since(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = jobs.create(definition())
+    others: list[int] = []
+    flock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        """Between our opening of the file and our lock, another process removes the job and begins one of its own."""
+        if not others:
+            (job.folder / LOCK).unlink()
+            others.append(os.open(job.folder / LOCK, os.O_RDWR | os.O_CREAT))
+            flock(others[0], how)
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(JobError, match="cannot be run: it is gone"), job:
+        pass
+    assert (job.folder / LOCK).read_text() == "", "the other's file is left alone"
+    os.close(others[0])
 
 
 def test_a_lock_that_cannot_be_written_is_one_sentence(jobs: Jobs) -> None:

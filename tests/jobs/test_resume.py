@@ -170,6 +170,17 @@ def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(tmp_path: Pa
     assert (tmp_path / "thesis.tex").read_text() == "x"
 
 
+@pytest.mark.parametrize("name", [".git", ".env"])
+def test_also_if_only_its_name_begins_with_a_dot(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with (
+        pytest.raises(UsageError, match=rf"holds other things \({name}\)"),
+        at(tmp_path, NOW, Shop, resume=False),
+    ):
+        pass
+    assert (tmp_path / name).exists()
+
+
 def test_one_that_was_killed_while_it_was_begun_is_begun(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("123")
     (tmp_path / f".{DEFINITION}.123").write_text("{")
@@ -181,6 +192,23 @@ def test_a_new_one_that_is_impossible_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such thing"), at(tmp_path / "job", NOW, Shop, resume=False):
         raise UsageError("no such thing")
     assert not (tmp_path / "job").exists()
+
+
+def test_of_a_folder_that_was_there_only_the_job_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / f".{DEFINITION}.123").write_text("{")
+    with pytest.raises(UsageError), at(tmp_path, NOW, Shop, resume=False):
+        raise UsageError("no such thing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_else_came_into_the_folder_meanwhile_stays_there(tmp_path: Path) -> None:
+    folder, output = tmp_path / "job", tmp_path / "job" / "out.csv"
+    now = changed(identity=Identity("shop", {}, str(output)))
+    with pytest.raises(UsageError), at(folder, now, Shop, resume=False):
+        output.touch()
+        (folder / "thesis.tex").touch()
+        raise UsageError("no such thing")
+    assert [entry.name for entry in folder.iterdir()] == ["thesis.tex"]
 
 
 async def test_one_that_has_begun_stays_whatever_happens(tmp_path: Path) -> None:
