@@ -98,7 +98,7 @@ async def ours(body: bytes, pages: int, callback: str = "parse", processes: int 
     cpu, wall = time.process_time(), time.perf_counter()
     await through(pool, callback, body, pages)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    await pool.close(1)
+    await pool.close()
     return cpu / pages, wall / pages
 
 
@@ -170,7 +170,7 @@ async def lag() -> None:
             await asyncio.sleep(0.005)
             lags.append(loop.time() - due)
         await parsing
-        await pool.close(1)
+        await pool.close()
         turns = selector.turns
         print(f"{size:>9} bytes, {processes} processes, ms at p50 / p99 / most: "
               f"lag {at(lags, 0.5)} / {at(lags, 0.99)} / {at(lags, 1)}, "
@@ -200,7 +200,7 @@ async def recover() -> None:
                     told = time.perf_counter() - began
                 else:
                     flowing = time.perf_counter() - began
-        await pool.close(1)
+        await pool.close()
         print(f"{fault}: told after {told:.3f} s, other pages answered after {flowing:.3f} s "
               f"(deadline {timeout if fault == 'hang' else 0} s)")  # fmt: skip
 

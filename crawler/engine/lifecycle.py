@@ -143,12 +143,12 @@ class Engine:
                     await self._pipeline.open(self._spider)
                     closing.push_async_callback(self._pipeline.close)
                 pool = self._views.pool = self._make_pool()
-                closing.push_async_callback(pool.close, 0.0)
+                closing.push_async_callback(pool.close)
                 try:
                     await self._work(pool)
                 except BaseExceptionGroup as group:
                     raise _first(group) from group
-                await pool.close(0.0)
+                await pool.close()
                 await self._saves.sweep()
             self._check()
         summary = self.summary()

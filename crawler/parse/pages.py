@@ -89,10 +89,6 @@ class Pages:
         return bool(self._answered)
 
     @property
-    def unanswered(self) -> int:
-        return len(self._open)
-
-    @property
     def waiting(self) -> int:
         return len(self._waiting)
 
@@ -104,4 +100,4 @@ class Pages:
         self._waiting.clear()
 
     def __repr__(self) -> str:
-        return f"<Pages {self.unanswered} without answer, {self.waiting} wait>"
+        return f"<Pages {len(self._open)} without answer, {self.waiting} wait>"

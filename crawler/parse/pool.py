@@ -36,7 +36,7 @@ from crawler.parse.worker import Worker
 from crawler.spider import blame
 from crawler.spider.base import Spider
 from crawler.spider.load import SpiderRef
-from crawler.spider.travel import Answer, Job
+from crawler.spider.travel import Answer, Job, Trouble
 
 log = logging.getLogger("crawler.parse")
 
@@ -116,13 +116,17 @@ class ParsePool:
         size = len(job.body) if job.spool is None else job.spool.size
         if self._here is None:
             size = min(size, policy.SPOOL)  # a larger one goes as a file: it must not keep others out of the room
-        if self._closing:
-            raise RuntimeError("the parse pool is closed")
+        self._must_be_open()
         await self._room.enter(size)
+        file = -1
         try:
-            file = await self._file_of(job) if job.spool is not None or size >= policy.SPOOL else -1
+            if job.spool is not None or size >= policy.SPOOL:
+                file = await self._file_of(job)
+            self._must_be_open()  # it may have been closed meanwhile: nobody would answer
         except BaseException:
             self._room.leave(size)
+            if file >= 0:
+                os.close(file)
             raise
         self._pages.enter(job, token, size, file)
         if self._here is not None:
@@ -130,6 +134,10 @@ class ParsePool:
         elif not self._feeding:  # what is submitted in this turn of the loop goes together
             self._feeding = True
             asyncio.get_running_loop().call_soon(self._feed_all)
+
+    def _must_be_open(self) -> None:
+        if self._closing:
+            raise RuntimeError("the parse pool is closed")
 
     def _feed_all(self) -> None:
         self._feeding = False
@@ -170,19 +178,17 @@ class ParsePool:
         for domain in (self._domains or ())[len(self._setup.domains or ()) :]:
             worker.process.send(wire.Widen(domain))
 
-    async def close(self, grace: float) -> None:
-        """Finish what has been taken in, for at most `grace` seconds, then end every process. Idempotent.
+    async def close(self) -> None:
+        """End every process, busy or not. Idempotent.
 
-        `results` may go on meanwhile. Pages that are not done by then get no answer. Afterwards no process, thread or
-        descriptor is left, also if this is cancelled.
+        `results` may go on meanwhile. Pages that are not done by then get no answer: whoever wants theirs takes them
+        first. Afterwards no process, thread or descriptor is left, also if this is cancelled.
         """
+        self._closing = True
+        self._room.shut()
         try:
-            if grace > 0 and self._here is None:
-                await self._staff.idle_within(grace, lambda: not self._pages.unanswered)
-        finally:
-            self._closing = True
-            self._room.shut()
             await self._staff.close()
+        finally:
             self._pages.clear()
             self._arrive()
 
@@ -233,12 +239,18 @@ class ParsePool:
 
     def _give(self, worker: Worker, entries: list[Entry]) -> None:
         worker.frames += 1
-        worker.is_lone = entries[0].alone
         for entry in entries:
             entry.holder = worker
             worker.assigned[entry.job.serial] = entry
         file = entries[0].file
-        worker.process.send(wire.Work(worker.frames, [entry.job for entry in entries], file >= 0), file)
+        try:
+            worker.process.send(wire.Work(worker.frames, [entry.job for entry in entries], file >= 0), file)
+        except OSError as bad:  # no descriptor left for the file; it is alone in its frame
+            del worker.assigned[entries[0].job.serial]
+            trouble = Trouble("parse-crash", f"its body could not be handed to a parse process: {bad}")
+            self._answer(entries[0], Answer(entries[0].job.serial, trouble=trouble))
+            return
+        worker.is_lone = entries[0].alone
         self._staff.overseer.watch(worker)
 
     def _take_back(self, worker: Worker, running: int) -> None:
@@ -307,6 +319,8 @@ class ParsePool:
     async def _run_here(self, work: Work) -> None:
         """One page, in this process: it blocks the loop, as `parse.processes = 0` says."""
         await asyncio.sleep(0)
+        if self._pages.next() is None:
+            return  # closed meanwhile
         entry = self._pages.take()
         began = time.monotonic()
         answer = work.run(entry.job)

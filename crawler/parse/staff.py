@@ -253,15 +253,6 @@ class Staff:
                 raise self.broken
             await self._next_change()
 
-    async def idle_within(self, grace: float, is_idle: Callable[[], bool]) -> None:
-        """Until it is idle, or broken, or the time is over."""
-        try:
-            async with asyncio.timeout(grace):
-                while not is_idle() and self.broken is None:
-                    await self._next_change()
-        except TimeoutError:
-            pass
-
     async def close(self) -> None:
         """End everyone: idle workers by request, others by force. Returns when all are reaped, whatever happens; a
         cancellation makes it quicker and is then passed on."""

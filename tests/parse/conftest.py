@@ -138,7 +138,7 @@ async def start(write: Callable[..., Written]) -> AsyncIterator[Start]:
 
     yield start
     for pool in pools:
-        await pool.close(0)
+        await pool.close()
 
 
 def items(answer: Answer) -> list[Any]:

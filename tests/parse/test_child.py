@@ -99,7 +99,7 @@ async def test_functions_registered_for_the_exit_run(start: Start, tmp_path: Pat
             atexit.register(pathlib.Path({str(tmp_path / "ended")!r}).touch)
     """)
     await running.run(job())
-    await running.pool.close(5)
+    await running.pool.close()
     assert (tmp_path / "ended").exists()
 
 
@@ -115,7 +115,7 @@ async def test_a_spider_larger_than_the_limit_is_refused_with_the_knob(write: Ca
     pool = ParsePool(load.reference(written.cls, {}), written.cls(), config, Setup(), Bus())
     with pytest.raises(SpiderError, match=r"more than parse\.memory_limit = 1,000,000"):
         await pool.open()
-    await pool.close(0)
+    await pool.close()
 
 
 async def test_an_answer_that_cannot_travel_fails_its_page_only(start: Start) -> None:

@@ -30,7 +30,7 @@ def test_a_batch_is_bounded_in_number_and_bytes() -> None:
     assert numbers(made, 9) == [6], "one is always taken, whatever its size"
     assert numbers(made, 9) == [7]
     assert numbers(made, 9) == []
-    assert made.unanswered == 8
+    assert len(made._open) == 8
 
 
 def test_one_that_runs_alone_or_is_a_file_goes_by_itself() -> None:
@@ -70,7 +70,7 @@ def test_files_are_closed_with_the_answer_or_with_the_pool(tmp_path: Path) -> No
     first = made.take()
     made.end(first, Answer(first.job.serial))
     made.clear()
-    assert (first.file, made.unanswered, made.waiting) == (-1, 0, 0)
+    assert (first.file, len(made._open), made.waiting) == (-1, 0, 0)
     for file in files:
         assert not Path(f"/proc/self/fd/{file}").exists() or os.readlink(f"/proc/self/fd/{file}") != str(
             tmp_path / "body"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import errno
 import gc
 import hashlib
 import logging
@@ -20,13 +21,13 @@ from parse.conftest import HEAD, PLAIN, Start, Written, descriptors, failed, ite
 from crawler.config import ParseConfig
 from crawler.errors import SpiderError
 from crawler.events import Bus
-from crawler.parse import policy
+from crawler.parse import policy, pool
 from crawler.parse.pool import ParsePool
 from crawler.parse.work import Setup
 from crawler.spider import load
 from crawler.spider.harvest import Limits
 from crawler.spider.request import Request, found_of
-from crawler.spider.travel import Answer, Found, Spool, decode_finds
+from crawler.spider.travel import Found, Spool, decode_finds
 
 
 def children() -> set[int]:
@@ -513,7 +514,7 @@ async def test_a_thread_left_behind_is_told_once_and_ends_with_the_process(
     told = [one.getMessage() for one in caplog.records if "thread" in one.getMessage()]
     assert len(told) == 1
     assert running.written.where("M", "forever") in told[0]
-    await running.pool.close(5)
+    await running.pool.close()
     assert children() == set()
 
 
@@ -556,7 +557,7 @@ async def test_a_callback_that_changes_its_process_harms_no_page(start: Start, c
     answers = await running.run(job("bad"), job("bad"), *(job(number=n) for n in range(20)))
     assert [answer.trouble for answer in answers] == [None] * 22
     assert sum(len(answer.items) for answer in answers) == 22
-    await running.pool.close(5)
+    await running.pool.close()
     assert children() == set()
 
 
@@ -636,10 +637,10 @@ async def test_a_spider_file_that_breaks_over_there_is_named_with_its_line(write
     written = write(PLAIN)
     reference = load.reference(written.cls, {})
     written.file.write_text("x = 1\nraise RuntimeError('not today')\n")
-    pool = ParsePool(reference, written.cls(), ParseConfig(processes=1), Setup(), Bus())
+    opened = ParsePool(reference, written.cls(), ParseConfig(processes=1), Setup(), Bus())
     with pytest.raises(SpiderError, match=r"shop\.py:2: RuntimeError: not today"):
-        await pool.open()
-    await pool.close(0)
+        await opened.open()
+    await opened.close()
     assert children() == set()
 
 
@@ -647,10 +648,10 @@ async def test_a_spider_file_that_kills_its_process_is_reported_as_such(write: C
     written = write(PLAIN)
     reference = load.reference(written.cls, {})
     written.file.write_text("import ctypes\nctypes.string_at(0)\n")
-    pool = ParsePool(reference, written.cls(), ParseConfig(processes=1), Setup(), Bus())
+    opened = ParsePool(reference, written.cls(), ParseConfig(processes=1), Setup(), Bus())
     with pytest.raises(SpiderError, match=r"SIGSEGV while it loaded the spider, at .*shop\.py:2"):
-        await pool.open()
-    await pool.close(0)
+        await opened.open()
+    await opened.close()
 
 
 async def test_a_spider_file_that_breaks_during_the_crawl_ends_it_with_the_reason(start: Start) -> None:
@@ -752,22 +753,6 @@ async def test_a_cancelled_wait_for_results_loses_none(start: Start) -> None:
     assert len(answer.items) == 1
 
 
-async def test_closing_with_grace_finishes_what_was_taken_in(start: Start) -> None:
-    running = await start(PLAIN, processes=2)
-    for n in range(50):
-        await running.pool.submit(job(number=n), n)
-    taken: list[tuple[object, Answer]] = []
-
-    async def take() -> None:
-        while batch := await running.pool.results():
-            taken.extend(batch)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(take())
-        group.create_task(running.pool.close(30))
-    assert sorted(int(str(token)) for token, _ in taken) == list(range(50))
-
-
 async def test_after_closing_no_process_thread_or_descriptor_is_left(start: Start) -> None:
     gc.collect()
     threads, open_before = set(threading.enumerate()), descriptors()
@@ -787,7 +772,7 @@ async def test_after_closing_no_process_thread_or_descriptor_is_left(start: Star
     await running.run(job(), job("leave"), job(body=b"x" * 2_000_000))
     for n in range(8):
         await running.pool.submit(job("bad", number=n, body=b"x" * 1_500_000), n)
-    await running.pool.close(0)
+    await running.pool.close()
     assert children() == set()
     left = {thread for thread in threading.enumerate() if thread not in threads}
     assert not [thread for thread in left if thread.name.startswith("parse process")]
@@ -795,7 +780,7 @@ async def test_after_closing_no_process_thread_or_descriptor_is_left(start: Star
     assert running.pool.statistics().processes == 0
 
 
-async def test_a_close_that_is_cancelled_still_ends_every_process(start: Start) -> None:
+async def test_a_close_that_is_cancelled_still_ends_every_process_and_whoever_waits(start: Start) -> None:
     running = await start(
         """
         def bad(self, response):
@@ -804,34 +789,89 @@ async def test_a_close_that_is_cancelled_still_ends_every_process(start: Start) 
         """,
         timeout=60.0,
     )
-    await running.pool.submit(job("bad"), 0)
-    closing = asyncio.create_task(running.pool.close(60))
+    before = descriptors()
+    await running.pool.submit(job("bad", body=b"x" * 2_000_000), 0)
+    waiting = asyncio.create_task(running.pool.results())
+    closing = asyncio.create_task(running.pool.close())
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert children() == set()
+    assert await asyncio.wait_for(waiting, 60) == []
+    assert descriptors() < before
+
+
+async def test_a_page_whose_file_is_being_made_while_the_pool_closes_is_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(PLAIN)
+    made = asyncio.Event()
+
+    async def slowly(_: Any) -> int:
+        await made.wait()
+        return os.open(os.devnull, os.O_RDONLY)
+
+    monkeypatch.setattr(pool, "file_of", slowly)
+    submitting = asyncio.create_task(running.pool.submit(job(body=b"x" * policy.SPOOL), 0))
+    await asyncio.sleep(0)
+    await running.pool.close()
+    before = descriptors()
+    made.set()
+    with pytest.raises(RuntimeError, match="closed"):
+        await submitting
+    assert descriptors() == before
+    assert running.pool.statistics().pages == 0
+
+
+async def test_without_processes_a_close_ends_who_waits_for_results(start: Start) -> None:
+    running = await start(PLAIN, processes=0)
+    await running.pool.submit(job(), 0)
+    waiting = asyncio.create_task(running.pool.results())
+    await asyncio.sleep(0)  # it gives the loop one turn before it begins the page
+    await running.pool.close()
+    assert await waiting == []
+
+
+async def test_a_body_that_no_descriptor_is_left_for_fails_its_page_and_no_other(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    running = await start(PLAIN)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "dup", refuse)
+        # As if its body were in a file already.
+        patched.setattr(pool, "file_of", lambda _: asyncio.to_thread(os.open, os.devnull, os.O_RDONLY))
+        async with asyncio.timeout(60):
+            [answer] = await running.run(job(body=b"x" * policy.SPOOL))
+    assert answer.trouble is not None
+    assert "Too many open files" in answer.trouble.detail
+    [answer] = await running.run(job())
+    assert answer.trouble is None
+    assert running.pool.statistics().pages == 0
 
 
 async def test_an_opening_that_is_cancelled_leaves_no_process(write: Callable[..., Written]) -> None:
     written = write(PLAIN)
-    pool = ParsePool(load.reference(written.cls, {}), written.cls(), ParseConfig(processes=1), Setup(), Bus())
-    opening = asyncio.create_task(pool.open())
+    opened = ParsePool(load.reference(written.cls, {}), written.cls(), ParseConfig(processes=1), Setup(), Bus())
+    opening = asyncio.create_task(opened.open())
     await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    await pool.close(0)
+    await opened.close()
     assert children() == set()
 
 
 async def test_a_closed_pool_takes_nothing_and_answers_with_nothing(start: Start) -> None:
     running = await start(PLAIN)
-    await running.pool.close(1)
+    await running.pool.close()
     with pytest.raises(RuntimeError, match="closed"):
         await running.pool.submit(job(), 0)
     assert await running.pool.results() == []
-    await running.pool.close(1)
+    await running.pool.close()
 
 
 async def test_two_pools_in_one_loop_do_not_mix(start: Start, write: Callable[..., Written]) -> None:
