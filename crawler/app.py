@@ -67,9 +67,7 @@ def build(
     folder: the job's, where URLs wait on disk; without one they wait in memory, as with `frontier.backend = "memory"`.
     """
     module.stop_if_loading()
-    spider = make_spider(cls, arguments or {})
-    for name in unread(cls, arguments or {}):
-        log.warning("the argument '%s' is of no use: the file of %s never mentions it", name, cls.__qualname__)
+    spider = _spider(cls, arguments or {})
     bus = bus or Bus()
     clock = SystemClock()
     scope = Scope(initial_domains(spider), bounds=Bounds(config.scope), dedup=Dedup(config.dedup))
@@ -97,6 +95,13 @@ def build(
         clock=clock,
         bus=bus,
     )
+
+
+def _spider(cls: type[Spider], arguments: Mapping[str, Any]) -> Spider:
+    spider = make_spider(cls, arguments)
+    for name in unread(cls, arguments):
+        log.warning("the argument '%s' is of no use: the file of %s never mentions it", name, cls.__qualname__)
+    return spider
 
 
 def _setup(config: Config, scope: Scope, spool: SpoolFolder, crossing: Encoding) -> Callable[[], Setup]:

@@ -115,6 +115,32 @@ async def test_what_a_spider_prints_is_not_among_the_items(start, spider, projec
         assert not {"loaded", "opened", "in parse", "closed"} & set(ended.out.splitlines())
 
 
+async def test_the_trace_has_every_request_and_its_phases(start, spider, project):
+    ended = await (await start("crawl", "one", "-O", "a.csv", "--trace", "t.json")).ended()
+    assert ended.code == 0, ended.err
+    events = json.loads((project / "t.json").read_text())["traceEvents"]
+    requests = [event["name"].rpartition("/")[2] for event in events if event.get("cat") == "request"]
+    assert sorted(requests) == ["", "1", "2", "robots.txt"]
+    assert {"dns", "connect", "first byte", "parse", "commit"} <= {event["name"] for event in events}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--trace", "-"], "name a file, which https://ui.perfetto.dev can open"),
+        (["--trace", "no/t.json"], "--trace no/t.json: there is no folder no"),
+        (["--trace", "t.json", "--summary", "t.json"], "--trace t.json: that file is written already"),
+        (["--trace", "t.json", "-s", "diagnostics.watch=false"], "diagnostics.watch = false has switched off"),
+    ],
+)
+def test_a_trace_that_could_not_be_is_refused_before_the_crawl(crawler, spider, project, arguments, said):
+    ended = crawler("crawl", "one", *arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert not (project / ".crawler").exists()
+
+
 async def test_the_summary_file_says_what_the_screen_says(start, spider, project):
     ended = await (await start("crawl", "one", "-O", "a.csv", "--summary", "s.json")).ended()
     summary = json.loads((project / "s.json").read_text())
