@@ -2,7 +2,7 @@
 
 Pure: no clock, no disk. The memory backend keeps a whole host in a lane. A backend on disk keeps a window of it: rows
 up to `bound` (and retries up to `later_bound`) are here, the rest is read when the window runs short; None means that
-nothing is left behind.
+nothing is left behind. A window that has moved back leaves rows behind that are out: they are passed over when read.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def place_of(entry: Entry) -> Place:
 
 
 class Lane:
-    """One host's rows. State: the three heaps, the bounds, and what has been handed out."""
+    """One host's rows. State: the three heaps, the bounds, what has been handed out, and what of that is ending."""
 
-    __slots__ = ("_due", "_fresh", "_later", "bound", "handed", "host", "later_bound", "token")
+    __slots__ = ("_due", "_fresh", "_later", "bound", "ending", "handed", "host", "later_bound", "token")
 
     def __init__(self, host: str, bound: Place | None = None, later_bound: Place | None = None) -> None:
         self.host = host
@@ -72,6 +72,8 @@ class Lane:
         self.bound = bound
         self.later_bound = later_bound
         self.handed: dict[int, Entry] = {}
+        self.ending: set[int] = set()
+        """Of a backend on disk: those no longer handed out whose end is being written; till then they are read too."""
         self._fresh: list[tuple[int, int, Entry]] = []
         self._due: list[tuple[int, int, Entry]] = []
         self._later: list[tuple[float, int, int, Entry]] = []
@@ -86,16 +88,26 @@ class Lane:
             heapq.heappush(self._later, (entry.at, row.rank, row.id, entry))
 
     def widen(self, fresh: list[Entry], bound: Place | None) -> None:
-        """Take in the next rows from disk; `bound` is the last of them, None if there are no more."""
+        """Take in the next rows from disk, unless they are out; `bound` is the last of them, None if it is the end."""
         self.bound = bound
         for entry in fresh:
-            heapq.heappush(self._fresh, (entry.row.rank, entry.row.id, entry))
+            if not self._out(entry.row.id):
+                heapq.heappush(self._fresh, (entry.row.rank, entry.row.id, entry))
 
     def widen_later(self, later: list[Entry], bound: Place | None) -> None:
         """The same for retries."""
         self.later_bound = bound
+        due = {number for _, number, _ in self._due}
         for entry in later:
-            heapq.heappush(self._later, (entry.at, entry.row.rank, entry.row.id, entry))
+            if not self._out(entry.row.id) and entry.row.id not in due:
+                heapq.heappush(self._later, (entry.at, entry.row.rank, entry.row.id, entry))
+
+    def _out(self, number: int) -> bool:
+        """Whether a row that is still on disk has been handed out: a window that has moved back lets it be read again.
+
+        Without this it would be fetched twice, and its items written twice.
+        """
+        return number in self.handed or number in self.ending
 
     def trim(self, most: int) -> None:
         """Leave all but the first `most` rows of either kind to the disk, so that memory stays bounded."""

@@ -1,7 +1,8 @@
 """What the loop's thread knows of a store on disk: who has which host, a window of its rows, and the counts.
 
-No waiting, no disk: the frontier tells it what the store has done, in the order in which it was done. Therefore a
-window that was read before a group and one that was read after it are both right, and no lock is needed.
+No waiting, no disk: the frontier tells it what the store has done, in the order in which it was done. A window may
+have been read before a group that is under way: rows that this one ends are known (`Lane.ending`) and passed over, rows
+that it brings come with it. So a window read before and one read after are both right, and no lock is needed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Held:
 class Mirror:
     """State: the leased hosts, hosts on their way back to disk, and a copy of the counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, widest: int = WIDEST) -> None:
+        self._widest = widest
         self.now = 0.0
         """The latest time anybody has told: rows that enter count their age from it."""
         self.cursor = b""
@@ -125,7 +127,9 @@ class Mirror:
             if self.handed(ticket) is None:
                 verdicts.append(FENCED)
             else:
-                accepted.append((finished, self._held[ticket.host].lane.handed.pop(ticket.id)))
+                lane = self._held[ticket.host].lane
+                accepted.append((finished, lane.handed.pop(ticket.id)))
+                lane.ending.add(ticket.id)
                 verdicts.append(OK)
         self._committing += len(accepted)
         return accepted, verdicts
@@ -135,6 +139,7 @@ class Mirror:
         self._tally.merge(applied.tally)
         self._committing -= len(work.ends)
         self._in_flight -= len(work.ends)
+        self._ended(work)
         if self.suspects:
             for finished, _ in work.ends:
                 self.suspects.pop(finished.ticket.id, None)
@@ -162,6 +167,7 @@ class Mirror:
     def take_back(self, work: Work) -> None:
         """An act has failed: its tickets are in flight again, or wait on disk if their lease has ended."""
         self._committing -= len(work.ends)
+        self._ended(work)
         self._released[:0] = work.released
         for finished, entry in work.ends:
             held = self._held.get(finished.ticket.host)
@@ -169,6 +175,13 @@ class Mirror:
                 held.lane.handed[entry.row.id] = entry
             else:
                 self._in_flight -= 1
+
+    def _ended(self, work: Work) -> None:
+        """What the act was to end is gone from the disk, or handed out again."""
+        for finished, _ in work.ends:
+            held = self._held.get(finished.ticket.host)
+            if held is not None:
+                held.lane.ending.discard(finished.ticket.id)
 
     def _turn(self, hosts: Sequence[bytes], *, waits: bool) -> None:
         self._waiting_hosts += len(hosts) if waits else -len(hosts)
@@ -187,7 +200,7 @@ class Mirror:
         due: dict[str, float] = {}
         for host, held in touched.items():
             if held.reading is None:  # what is being read begins at the present bound
-                held.lane.trim(WIDEST)
+                held.lane.trim(self._widest)
             if (when := held.lane.next_due) is not None:
                 due[host] = when
         return due

@@ -26,7 +26,7 @@ from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, Frontier
 from crawler.frontier.board import Board
 from crawler.frontier.database import Database, connect, copy_back, empty_log, translated
 from crawler.frontier.lane import FRESH, Entry
-from crawler.frontier.mirror import Held, Mirror
+from crawler.frontier.mirror import WIDEST, Held, Mirror
 from crawler.frontier.outputs import Outputs
 from crawler.frontier.store import Applied, LeasedHost, Store, Window, Work
 from crawler.frontier.wal import WalCopier, wal_size
@@ -59,13 +59,14 @@ class SqliteFrontier:
         durability: Literal["process", "power"] = "process",
         known: int = KNOWN,
         window: int = WINDOW,
+        widest: int = WIDEST,
         wal_limit: int = WAL_LIMIT,
         budgets: Budgets = NO_BUDGETS,
     ) -> None:
         """folder: the job's; `frontier.db` and `board` lie in it. durability: what a commit survives.
 
-        known: keys in the cache. window: rows read at once for a host. wal_limit: bytes.
-        budgets: how much of a host, a template, a domain is taken in.
+        known: keys in the cache. window: rows read at once for a host. widest: rows of a host in memory beyond which
+        new ones are left to the disk. wal_limit: bytes. budgets: how much of a host, a template, a domain is taken in.
         """
         self._path = folder / "frontier.db"
         self._board_path = folder / "board"
@@ -75,7 +76,7 @@ class SqliteFrontier:
         self._window = window
         self._wal_limit = wal_limit
         self._budgets = budgets
-        self._mirror = Mirror()
+        self._mirror = Mirror(widest=widest)
         self._writer: Writer | None = None
         self._copier: WalCopier | None = None
         self._closed = False

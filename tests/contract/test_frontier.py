@@ -213,6 +213,61 @@ async def test_a_new_row_of_higher_priority_overtakes_what_waits(frontier):
     assert paths(tickets) == ["urgent", *[str(n) for n in range(1, 30)], "late"]
 
 
+async def slow_pages_beside_many_urgent_ones(frontier):
+    """Three pages are under way while a hundred of higher priority are found, and the window leaves theirs behind."""
+    await seed(frontier, *[f"a.example/slow{n}" for n in range(4)])
+    held, (page, *slow) = await take(frontier)
+    urgent = [wanted(f"a.example/{n}", priority=1) for n in range(100)]
+    await end(frontier, page, finds=finds(*urgent))
+    return held, slow
+
+
+async def test_what_is_under_way_while_its_window_moves_back_is_not_handed_out_again(frontier):
+    held, slow = await slow_pages_beside_many_urgent_ones(frontier)
+    got = []
+    while tickets := (await frontier.peek(held, NOW, 25)).tickets:
+        got += paths(tickets)
+        for ticket in tickets:
+            await end(frontier, ticket)
+    assert got == [str(n) for n in range(100)]
+    assert frontier.statistics().in_flight == 3
+    for ticket in slow:
+        assert (await end(frontier, ticket)).verdicts == [OK]
+    assert (frontier.statistics().unfinished, frontier.statistics().done) == (0, 104)
+    assert await frontier.verify() == []
+
+
+async def test_what_ends_while_its_row_may_stand_in_a_window_again_ends_once(build):
+    sink = ListSink()
+    sink.encoding = "json"
+    frontier = await build([sink])
+    held, slow = await slow_pages_beside_many_urgent_ones(frontier)
+    left = 99
+    while left:
+        tickets = (await frontier.peek(held, NOW, min(25, left))).tickets
+        left -= len(tickets)
+        for ticket in tickets:
+            await end(frontier, ticket)
+    for ticket in slow:
+        await end(frontier, ticket, items=[b'"%d"' % ticket.id])
+    tickets = (await frontier.peek(held, NOW, 25)).tickets
+    assert paths(tickets) == ["99"]
+    await end(frontier, tickets[0])
+    assert (await frontier.peek(held, NOW, 25)).tickets == []
+    assert sink.items == ["2", "3", "4"]
+    assert (frontier.statistics().unfinished, frontier.statistics().done) == (0, 104)
+
+
+async def test_a_page_whose_commit_is_under_way_is_not_handed_out_again(frontier):
+    held, slow = await slow_pages_beside_many_urgent_ones(frontier)
+    tickets = (await frontier.peek(held, NOW, 64)).tickets
+    ending = [asyncio.ensure_future(end(frontier, ticket)) for ticket in (*tickets, *slow)]
+    rest = await frontier.peek(held, NOW, 100)
+    assert len(rest.tickets) == 36
+    assert [(await one).verdicts for one in ending] == [[OK]] * 67
+    assert (await frontier.peek(held, NOW, 100)).tickets == []
+
+
 async def test_what_was_handed_out_and_has_no_end_waits_again_after_a_release(frontier):
     await seed(frontier, "a.example/1", "a.example/2", "a.example/3")
     held, tickets = await take(frontier, k=2)

@@ -125,9 +125,16 @@ class Machine(RuleBasedStateMachine):
 
     durable = False
 
-    @initialize(window=st.integers(1, 4), known=st.sampled_from([2, 10, 1000]), power=st.booleans())
-    def begin(self, window, known, power):
-        self.options = {"window": window, "known": known, "durability": "power" if power else "process"}
+    @initialize(
+        window=st.integers(1, 4), widest=st.integers(1, 4), known=st.sampled_from([2, 10, 1000]), power=st.booleans()
+    )
+    def begin(self, window, widest, known, power):
+        self.options = {
+            "window": window,
+            "widest": widest,
+            "known": known,
+            "durability": "power" if power else "process",
+        }
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp())
         self.model = Model()
@@ -178,6 +185,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(wanted=many_requests)
     def add(self, wanted):
+        self.do_add(wanted)
+
+    def do_add(self, wanted):
         before = self.model.added
         self.flush()
         for one in wanted:
@@ -189,6 +199,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(n=st.integers(1, 3))
     def lease(self, n):
+        self.do_lease(n)
+
+    def do_lease(self, n):
         idle = self.idle()
         leases = self.run(self.frontier.lease(self.model.now, n))
         self.flush()
@@ -205,7 +218,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), k=st.integers(1, 6))
     def peek(self, data, k):
-        lease = data.draw(st.sampled_from(sorted(self.leases.values(), key=lambda one: one.host)))
+        self.do_peek(data.draw(st.sampled_from(sorted(self.leases))), k)
+
+    def do_peek(self, host, k):
+        lease = self.leases[host]
         peeked = self.run(self.frontier.peek(lease, self.model.now, k))
         ready = self.model.ready(lease.host)
         assert [ticket.id for ticket in peeked.tickets] == [row.id for row in ready[:k]]
@@ -230,6 +246,18 @@ class Machine(RuleBasedStateMachine):
     @rule(ends=ends)
     def commit(self, ends):
         self.do_commit(ends)
+
+    @rule(host=st.sampled_from(HOSTS), n=st.integers(1, 12), priority=st.integers(1, 3), k=st.integers(1, 20))
+    def overtake(self, host, n, priority, k):
+        """A page asks for what is more urgent than its neighbours, which are under way: a window moves back."""
+        numbers = range(self.serial + 100, self.serial + 103)
+        self.do_add([(host, number, 0) for number in numbers])
+        self.do_lease(len(HOSTS))
+        self.do_peek(host, 3)
+        under_way = [number for number in sorted(self.tickets) if self.tickets[number].host == host]
+        urgent = [(host, number, priority) for number in range(numbers.stop, numbers.stop + n)]
+        self.do_commit([(sorted(self.tickets).index(under_way[0]), "done", urgent, 1)])
+        self.do_peek(host, k)
 
     def do_commit(self, ends):
         group, effects = Group([]), []

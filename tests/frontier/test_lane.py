@@ -97,28 +97,75 @@ def test_trimming_leaves_the_last_rows_to_the_disk():
     assert made.bound == place_of(entry(3))
 
 
-rows = st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([FRESH, 1.0, 2.0, 3.0])), max_size=30)
+def test_rows_that_are_out_are_passed_over_when_they_are_read_again():
+    """A window that has moved back leaves them behind, and they stand on disk until their end is written."""
+    made = lane(*[entry(n) for n in range(4)], entry(4, at=4.0), entry(5, at=5.0))
+    assert ids(made.take(4.0, 9)) == [0, 1, 2, 3, 4]
+    del made.handed[0]
+    made.ending.add(0)
+    made.merge(5.0)
+    made.widen([entry(n) for n in range(4)], None)
+    made.widen_later([entry(4, at=4.0), entry(5, at=5.0), entry(6, at=6.0)], None)
+    assert ids(made.take(6.0, 9)) == [5, 6]
 
 
-@given(rows, st.integers(1, 5), st.integers(1, 6))
-def test_a_window_over_a_disk_hands_out_what_a_whole_lane_would(made, window, k):
-    entries = [entry(n, priority=priority, at=at) for n, (priority, at) in enumerate(made)]
-    whole = lane(*entries)
-    disk = sorted(entries, key=place_of)
-    part = Lane("a.example", bound=(FRESH, -UTMOST - 1, 0), later_bound=(FRESH + 0.001, -UTMOST - 1, 0))
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([0.0, 0.0, 1.0, 2.0, -1.0])))),
+        st.tuples(st.just("take"), st.integers(1, 6)),
+        st.tuples(st.just("end"), st.integers(0, 5)),
+        st.tuples(st.just("written"), st.none()),
+        st.tuples(st.just("wait"), st.sampled_from([0.5, 1.0])),
+    ),
+    max_size=40,
+)
+
+
+@given(steps, st.integers(1, 5), st.integers(1, 5))
+def test_a_window_over_a_disk_hands_out_what_a_whole_lane_would(steps, window, widest):
+    """Rows come in, tickets end and others stay out while the window is trimmed and widened; none comes twice."""
+    disk = {}
+    whole, part = lane(), lane()
+    now, number = 10.0, 0
 
     def read(bound, *, later):
-        found = [one for one in disk if (one.at != FRESH) == later and place_of(one) > bound][:window]
-        return found, place_of(found[-1]) if len(found) == window else None
+        found = sorted(
+            (one for one in disk.values() if (one.at != FRESH) == later and place_of(one) > bound), key=place_of
+        )
+        return found[:window], place_of(found[window - 1]) if len(found) >= window else None
 
-    for now in (0.0, 1.0, 2.0, 3.0):
-        while True:
-            while any(lacks := part.lacks(now, k)):
-                if lacks[0]:
-                    part.widen(*read(part.bound, later=False))
-                if lacks[1]:
-                    part.widen_later(*read(part.later_bound, later=True))
-            expected = ids(whole.take(now, k))
-            assert ids(part.take(now, k)) == expected
-            if not expected:
-                break
+    def take(k):
+        while any(lacks := part.lacks(now, k)):
+            if lacks[0]:
+                part.widen(*read(part.bound, later=False))
+            if lacks[1]:
+                part.widen_later(*read(part.later_bound, later=True))
+        expected = ids(whole.take(now, k))
+        assert ids(part.take(now, k)) == expected
+        return expected
+
+    for what, value in steps:
+        match what:
+            case "add":
+                for priority, delay in value:
+                    number += 1
+                    disk[number] = one = entry(number, priority=priority, at=now + delay if delay else FRESH)
+                    whole.push(one)
+                    part.push(one)
+                part.trim(widest)
+            case "take":
+                take(value)
+            case "end":  # the commit begins: the row is on disk until it is written
+                for one in sorted(part.handed)[:value]:
+                    del part.handed[one]
+                    part.ending.add(one)
+            case "written":
+                for one in part.ending:
+                    del disk[one]
+                part.ending.clear()
+            case "wait":
+                now += value
+    now += 9.0
+    while take(3):
+        pass
+    assert part.handed.keys() | part.ending == disk.keys()

@@ -101,6 +101,22 @@ def test_an_act_that_fails_puts_its_tickets_and_hosts_back(mirror):
     assert mirror.check() == []
 
 
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_a_row_that_is_ending_is_known_until_the_act_is_done(mirror, succeeds):
+    """A read that was begun before the act brings it once more."""
+    mirror.apply(Work(), applied(added=1), ())
+    _, held = leased(mirror, entry(1), entry(2))
+    one, two = mirror.take(held, 0.0, 2)
+    accepted, _ = mirror.accept([Finished(one, Done())])
+    held.widen(Window([entry(1), entry(2), entry(3)], None), None)
+    assert [ticket.id for ticket in mirror.take(held, 0.0, 9)] == [3]
+    work = Work(ends=accepted)
+    mirror.apply(work, applied(duplicates=[0]), ["ok"]) if succeeds else mirror.take_back(work)
+    assert (mirror.handed(one) is None, held.lane.ending) == (succeeds, set())
+    assert mirror.handed(two) is not None
+    assert mirror.check() == []
+
+
 def test_duplicates_are_told_per_ticket_and_none_for_a_fenced_one(mirror):
     told = mirror.apply(Work(), applied(duplicates=[3, 4]), ["ok", "fenced", "ok"])
     assert told.duplicates == [3, 0, 4]
