@@ -365,9 +365,11 @@ class Machine(RuleBasedStateMachine):
         self.snapshot_at = None
         if self.snapshot is None:  # a group without items touches no sink
             self.snapshot = self.take_snapshot()
-            point = "kept"
-        if point == "written":
+        elif point == "written":
             self.model, self.sent = before
+        else:  # the outcomes are stored, and the board has not been cleared yet
+            for host, at in before[1].values():
+                self.model.sends[host] = max(at, self.model.sends.get(host, 0.0))
         self.become(self.snapshot, self.model)
 
     snapshot_at = None
