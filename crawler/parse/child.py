@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 FLUSH_AFTER = 0.02
-"""Seconds that an answer may wait for others to travel with it, while there are pages to go on with. With 5 ms a page of
-40 rows cost the loop a tenth more, and the frontier's writer half as much again: both work by the batch."""
+"""Seconds that an answer may wait for others to travel with it, while there are pages to go on with. With 5 ms a page
+of 40 rows cost the loop a tenth more, and the frontier's writer half as much again: both work by the batch."""
 FLUSH_BYTES = 256 * 1024
 LOOK_EVERY = 64
 """Pages between two looks at the process's size (2 µs each)."""
