@@ -165,7 +165,8 @@ class Lanes:
             self._arrange(lane)
 
     def _waits_long(self, lane: Lane, now: float) -> bool:
-        if lane.open or lane.guests or not self._waiting_hosts or len(self._lanes) < self._room:
+        needed = lane.open or lane.fetching or lane.guests or lane.hops
+        if needed or not self._waiting_hosts or len(self._lanes) < self._room:
             return False
         when = lane.ready_at(self._rules)
         return when is not None and when - now > LONG_WAIT
@@ -173,6 +174,7 @@ class Lanes:
     async def _give_back(self, lane: Lane) -> None:
         lane.entry = None
         del self._lanes[lane.host]
+        self._to_read.pop(lane, None)  # wanted again while it was being read
         # What guests have learnt is kept nowhere else, and a guest may come to a host that has been given back.
         self._manners[lane.host] = lane.state, lane.robots if lane.lease is None else {}
         if len(self._manners) > MOST_MANNERS:

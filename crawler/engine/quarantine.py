@@ -22,16 +22,16 @@ ALONE = 3
 
 
 class Quarantine:
-    """State: the tickets under suspicion, and the one that is running alone or waits to."""
+    """State: the tickets under suspicion, the one that runs alone, and the one that nothing must be under way for."""
 
     def __init__(self, suspects: Mapping[int, Deaths]) -> None:
         self._suspects = {number: deaths for number, deaths in suspects.items() if deaths.count >= SUSPECT}
         self._alone = 0
-        self._clearing = False
+        self._clearing = 0
 
     def is_closed(self, under_way: int) -> bool:
         """Whether nothing else may be handed out: somebody runs alone, or waits until nothing is under way."""
-        return bool(self._alone) or (self._clearing and under_way > 0)
+        return bool(self._alone) or (self._clearing != 0 and under_way > 0)
 
     def judge(self, ticket: Ticket, under_way: int) -> Literal["go", "wait", "fail"]:
         """What to do with a ticket that is about to be handed out."""
@@ -41,20 +41,24 @@ class Quarantine:
         if deaths.alone >= ALONE:
             return "fail"
         if under_way:
-            self._clearing = True
+            self._clearing = ticket.id
             return "wait"
-        self._clearing = False
+        self._clearing = 0
         self._alone = ticket.id
         return "go"
 
     def is_alone(self, ticket: Ticket) -> bool:
+        """Whether it is under way, and nothing is beside it."""
         return self._alone == ticket.id
 
     def ended(self, ticket: Ticket) -> None:
-        """The ticket's outcome is durable, a retry included: it has not killed the process."""
+        """The ticket's outcome is durable, a retry included: it has not killed the process, or was never asked."""
+        if self._suspects.pop(ticket.id, None) is None:
+            return
         if self._alone == ticket.id:
             self._alone = 0
-            del self._suspects[ticket.id]
+        if self._clearing == ticket.id:
+            self._clearing = 0
 
     def __repr__(self) -> str:
         return f"<Quarantine {len(self._suspects)} suspects{f', {self._alone} alone' if self._alone else ''}>"

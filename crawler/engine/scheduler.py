@@ -124,7 +124,8 @@ class Scheduler:
         if lane.sending or self.rules.delay(lane.state):
             now = self._clock.now()
             self._frontier.sent(ticket, now, self._quarantine.is_alone(ticket))
-            lane.sending = 0
+            if lane.sending == ticket.id:  # one that was slow to connect may be told of after the next one's hand-out
+                lane.sending = 0
             lane.state = self.rules.sent(lane.state, now, self._random.random())
             self._arrange(lane)
 

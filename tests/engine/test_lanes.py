@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
 
 from crawler.clock import FakeClock, settle
 from crawler.config import PolitenessConfig
 from crawler.engine import lanes as module
 from crawler.engine.lane import Lane
 from crawler.engine.lanes import LEASE_BATCH, LONG_WAIT, MIN_LANES, WINDOW, Lanes
+from crawler.frontier.base import Peeked
 from crawler.frontier.memory import MemoryFrontier
 from crawler.politeness import hosts
 from crawler.spider.request import Request, found_at, found_of
@@ -45,6 +50,8 @@ class Rig:
             task.cancel()
             await asyncio.wait([task])
             await self.frontier.close()
+        if not task.cancelled():
+            task.result()
 
     async def add(self, *urls: str) -> None:
         added = await self.frontier.add([found_of(Request(url)) for url in urls], b"", False)
@@ -168,6 +175,53 @@ async def test_a_host_that_must_wait_for_long_gives_its_place_to_another_one(mon
         assert rig.lanes.get(lane.host) is None
         assert rig.lanes.get("c.example") is not None
         assert rig.lanes.outside == 1
+
+
+HOP = Ticket(-1, b"", "a.example", "https://a.example/robots.txt")
+"""Where the robots.txt of another host has moved to."""
+
+
+@pytest.mark.parametrize("reason", [{"fetching": 1}, {"hops": deque([HOP])}, {"guests": deque([HOP])}, {"open": 1}])
+async def test_not_one_that_somebody_waits_for(monkeypatch: pytest.MonkeyPatch, reason: dict[str, object]) -> None:
+    monkeypatch.setattr(module, "MIN_LANES", 2)
+    rig = Rig(workers=1)
+    async with rig.running():
+        await rig.add("https://a.example/0", "https://b.example/0", "https://c.example/0")
+        lane = next(iter(rig.lanes))
+        lane.state = rig.rules.answered(lane.state, rig.clock.now(), 0.1, 200, None)
+        lane.state = rig.rules.not_before(lane.state, rig.clock.now() + LONG_WAIT + 1)
+        for name, value in reason.items():
+            setattr(lane, name, value)
+        rig.lanes.read_first(lane)
+        await settle()
+        assert rig.lanes.get(lane.host) is lane
+
+
+async def test_a_host_that_runs_dry_while_it_is_read_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    async with rig.running():
+        await rig.add("https://a.example/0", "https://b.example/0")
+        lane, other = rig.lanes["a.example"], rig.lanes["b.example"]
+        ticket = rig.hand_out(lane)
+        peek, reading, go_on = rig.frontier.peek, asyncio.Event(), asyncio.Event()
+
+        async def slow(*arguments: Any) -> Peeked:
+            found = await peek(*arguments)
+            reading.set()
+            await go_on.wait()
+            return found
+
+        monkeypatch.setattr(rig.frontier, "peek", slow)
+        lane.more = True  # as the frontier has said by mistake, or of a request that it has failed since
+        rig.lanes.read_ahead(lane)
+        await reading.wait()
+        await rig.commit(lane, ticket, Done())
+        rig.lanes.read_first(lane)  # the scheduler does so when nothing is under way any more
+        go_on.set()
+        await settle()
+        assert list(rig.lanes) == [other]
+        await rig.add("https://a.example/1")
+        assert len(rig.lanes["a.example"].window) == 1, "the next reads find hosts as ever"
 
 
 async def test_a_guest_s_host_needs_no_lease_and_keeps_what_was_learnt_of_it() -> None:

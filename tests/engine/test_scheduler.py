@@ -149,6 +149,29 @@ async def test_without_a_delay_a_host_gets_all_it_may_have_at_once() -> None:
         assert rig.taken() == [], "it is in trouble: now there is a gap"
 
 
+async def test_a_send_that_is_told_late_does_not_stand_for_another_one() -> None:
+    rig = Rig(per_host=4)
+    async with rig.running():
+        await rig.add(*(f"https://a.example/{n}" for n in range(10)))
+        (first,) = rig.taken()
+        rig.scheduler.sent(first)
+        await rig.finish(first)
+        late, *refused = rig.taken()
+        for ticket in refused:
+            rig.scheduler.sent(ticket)
+            rig.scheduler.answered(ticket, 503, 0.0, None)
+            rig.scheduler.done(ticket)
+        await rig.clock.advance(100.0)
+        (second,) = rig.taken()
+        rig.scheduler.sent(late)
+        assert rig.scheduler.lanes["a.example"].state.next_at > rig.clock.now(), "the delay counts from every send"
+        await rig.clock.advance(100.0)
+        assert rig.taken() == [], "the other one is still on its way to the wire"
+        rig.scheduler.sent(second)
+        await rig.clock.advance(100.0)
+        assert len(rig.taken()) == 1
+
+
 async def test_the_delay_counts_from_the_send_not_from_the_hand_out() -> None:
     rig = Rig(delay=2.0)
     async with rig.running():
