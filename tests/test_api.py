@@ -6,13 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.program import run
 from support.site import Site, links, nothing_left
 
 import crawler
@@ -22,7 +22,6 @@ from crawler.frontier.inspection import Inspection
 from crawler.jobs.job import load, runner
 from crawler.spider.load import load_spider
 
-ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"politeness.delay": 0, "politeness.robots": False, "parse.processes": 0, "fetch.retries": 0}
 
 
@@ -389,14 +388,8 @@ async def test_a_script_that_is_killed_goes_on_when_it_is_run_again(site: Site, 
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
 
-    async def run(kill_after: str) -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(script), f"{site.url}/1", str(tmp_path / "job"), kill_after,
-            stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        out, _ = await process.communicate()
-        return process.returncode, out.decode()
-
+    command = (str(script), f"{site.url}/1", str(tmp_path / "job"))
     for kill_after in ("0", "10", "60"):
-        assert (await run(kill_after))[0] == -signal.SIGKILL
-    assert await run("never") == (0, "126 63 True\n")
+        assert (await run(*command, kill_after, cwd=tmp_path)).code == -signal.SIGKILL
+    ended = await run(*command, "never", cwd=tmp_path)
+    assert (ended.code, ended.out) == (0, "126 63 True\n")

@@ -27,7 +27,11 @@ def test_its_example_is_clean_code(crawler, project):
     crawler("init", "here")
     for tool in (["ruff", "check", "--select", "E,F,I,UP,B"], ["ruff", "format", "--check"], ["mypy", "--strict"]):
         done = subprocess.run(
-            [sys.executable, "-m", *tool, "spiders/example.py"], capture_output=True, text=True, cwd=project / "here"
+            [sys.executable, "-m", *tool, "spiders/example.py"],
+            capture_output=True,
+            text=True,
+            cwd=project / "here",
+            timeout=120,
         )
         assert done.returncode == 0, done.stdout
 

@@ -64,7 +64,7 @@ def test_help_imports_neither_the_engine_nor_the_terminal_library():
         "print([name for name in ('aiohttp', 'rich', 'uvloop', 'crawler.engine.lifecycle', 'sqlite3',"
         " 'asyncio') if name in sys.modules], file=sys.stderr)"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert ended.stderr == "[]\n"
 
 

@@ -44,7 +44,9 @@ def test_the_new_spider_is_clean_code(tmp_path):
     file = tmp_path / "a_shop.py"
     file.write_text(spider_text("a-shop", "https://shop.example/"))
     for tool in (["ruff", "check", "--select", "E,F,I,UP,B"], ["ruff", "format", "--check"], ["mypy", "--strict"]):
-        done = subprocess.run([sys.executable, "-m", *tool, file], capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(
+            [sys.executable, "-m", *tool, file], capture_output=True, text=True, cwd=tmp_path, timeout=120
+        )
         assert done.returncode == 0, done.stdout
 
 

@@ -297,7 +297,7 @@ def run(name: str, kind: str, *, twin: bool) -> dict[str, object]:
         gc.set_threshold(700, 1, 1)
     if name == "starved" and not twin:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        hog = "while :; do :; done"
+        hog = f"while kill -0 {os.getpid()}; do :; done"
         case.children = [subprocess.Popen(["/bin/sh", "-c", hog]) for _ in range(16)]
     if name == "stopped" and not twin:
         script = f"sleep 0.4; kill -STOP {os.getpid()}; sleep {LONG}; kill -CONT {os.getpid()}; "

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from support.program import run
 from support.site import Site, links
 
-ROOT = Path(__file__).resolve().parents[2]
 SPIDER = """
 import asyncio
 from crawler import Spider
@@ -58,13 +54,9 @@ async def crawl(folder: Path, site: Site, code: str, *more: str) -> tuple[list[d
     site.pages["/"] = links()
     text = SPIDER.format(url=site.url, code=code)
     (folder / "one.py").write_text(text)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json", "--fresh",
-        *more,
-        cwd=folder, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    _, err = await asyncio.wait_for(process.communicate(), 100)
-    return json.loads((folder / "summary.json").read_text())["findings"], err.decode(), text.splitlines()
+    command = ("-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json", "--fresh")
+    ended = await run(*command, *more, cwd=folder)
+    return json.loads((folder / "summary.json").read_text())["findings"], ended.err, text.splitlines()
 
 
 async def test_each_fault_is_named_with_its_line(tmp_path: Path, site: Site) -> None:

@@ -66,9 +66,9 @@ def root() -> Iterator[str]:
         await down.wait()
         await runner.cleanup()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
-    up.wait()
+    assert up.wait(60)
     yield ready[0]
     loop.call_soon_threadsafe(down.set)
     thread.join()

@@ -255,7 +255,7 @@ class SmallDisk:
         folder.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
         try:
-            self.mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
+            self.mounted = subprocess.run(command, check=False, capture_output=True, timeout=120).returncode == 0
         except FileNotFoundError:
             self.mounted = False
 
@@ -281,7 +281,7 @@ class SmallDisk:
     def close(self) -> None:
         self.make_room()
         if self.mounted:
-            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+            subprocess.run(["umount", "-l", str(self.folder)], check=True, timeout=120)
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ HTTP. Needs Debian's python3-doc; `.ci/run` installs it.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import mimetypes
-import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 from aiohttp import web
+from support.program import run
 
 ROOT = Path("/usr/share/doc/python3-doc/html")
 PROJECT = Path(__file__).parents[2]
@@ -88,14 +87,8 @@ async def served():
 async def test_crawl_docs_yields_exactly_the_pages_that_an_independent_walk_finds(served, tmp_path):
     start, seen = served
     output = tmp_path / "pages.jsonl"
-    crawl = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from crawler.cli.main import main; main()"),
-        *("crawl", "docs", "-a", f"start={start}", "-O", str(output)),
-        cwd=PROJECT,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, said = await crawl.communicate()
-    assert crawl.returncode == 0, said.decode()
+    ended = await run("-m", "crawler", "crawl", "docs", "-a", f"start={start}", "-O", str(output), cwd=PROJECT)
+    assert ended.code == 0, ended.err
     items = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     expected = walk(start)
     assert len(expected) > 500

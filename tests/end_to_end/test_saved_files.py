@@ -169,7 +169,7 @@ async def test_kill_9_between_commit_and_placing_loses_no_file_and_leaves_none(f
     script = KILLED.format(
         paths=[str(Path(__file__).parent), str(Path(__file__).parents[1])], url=files.url, into=str(into), job=str(job)
     )
-    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], check=False)
+    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert of(into) == {}
     assert list((job / "spool").iterdir())

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from support.program import run
 from support.site import Site, links
 
 import crawler
 from crawler import Request, Response, Spider
 
-ROOT = Path(__file__).resolve().parents[2]
 SPIDER = """
 import asyncio, time
 from crawler import Spider
@@ -45,13 +42,10 @@ async def crawl(folder: Path, site: Site, loop: str, code: str) -> tuple[dict[st
     """Run the command; returns the summary for programs, and standard error."""
     site.pages["/"] = links()
     (folder / "one.py").write_text(SPIDER.format(url=site.url, code=code, loop=loop))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json",
-        cwd=folder, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    _, err = await asyncio.wait_for(process.communicate(), 100)
-    assert process.returncode == 0, err
-    return json.loads((folder / "summary.json").read_text()), err.decode()
+    command = ("-m", "crawler", "crawl", "one.py", "-O", "items.jsonl", "--summary", "summary.json")
+    ended = await run(*command, cwd=folder)
+    assert ended.code == 0, ended.err
+    return json.loads((folder / "summary.json").read_text()), ended.err
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

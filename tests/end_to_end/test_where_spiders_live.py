@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from support.program import run
 from support.site import Site
 
-import crawler
-
-ROOT = str(Path(crawler.__file__).parents[1])
 SPIDER = """
 class Shop(crawler.Spider):
     name = "shop"
@@ -25,17 +20,6 @@ class Shop(crawler.Spider):
         import os
         yield {"title": response.css("title::text").get(), "pid": os.getpid()}
 """
-
-
-async def run(script: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    """A script in a process of its own: exit code, stdout, stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, str(script), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        stdin=asyncio.subprocess.DEVNULL, cwd=script.parent, env={**os.environ, "PYTHONPATH": ROOT, **environment},
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -70,7 +54,7 @@ async def test_a_script_without_a_main_guard(tmp_path: Path, shop: str, imports:
         f"import asyncio\n{imports}\nprint('once')\n{SPIDER}\nresult = asyncio.run({call}(Shop))\n{TELL}",
         shop,
     )
-    code, out, err = await run(script)
+    code, out, err = await run(str(script), cwd=script.parent)
     assert code == 0, err
     assert told(out) == (["Books"], True)
     assert out.count("once") == 1, "the child's own top level must not reach stdout"
@@ -79,7 +63,7 @@ async def test_a_script_without_a_main_guard(tmp_path: Path, shop: str, imports:
 async def test_a_script_with_a_main_guard(tmp_path: Path, shop: str) -> None:
     main = "if __name__ == '__main__':\n    import asyncio\n    result = asyncio.run(crawler.crawl(Shop))\n"
     script = put(tmp_path / "script.py", f"import crawler\n{SPIDER}\n{main}{textwrap.indent(TELL, '    ')}", shop)
-    code, out, err = await run(script)
+    code, out, err = await run(str(script), cwd=script.parent)
     assert code == 0, err
     assert told(out) == (["Books"], True)
 
@@ -99,7 +83,7 @@ print(json.dumps({{"items": items, "pid": os.getpid()}}))
 """,
         shop,
     )
-    code, out, err = await run(script)
+    code, out, err = await run(str(script), cwd=script.parent)
     assert code == 0, err
     assert told(out) == (["Books"], True)
 
@@ -123,7 +107,7 @@ asyncio.run(main())
 """,
         shop,
     )
-    code, out, err = await run(script)
+    code, out, err = await run(str(script), cwd=script.parent)
     assert code == 0, err
     assert told(out) == (["Books"], True)
     assert (out + err).count("main") == 1
@@ -136,7 +120,7 @@ async def test_what_can_happen_only_once_above_the_loop_is_told_with_its_line(tm
         f"import asyncio, crawler\nopen('here', 'x').close()\n{SPIDER}\nasyncio.run(crawler.crawl(Shop))\n",
         shop,
     )
-    code, _, err = await run(script)
+    code, _, err = await run(str(script), cwd=script.parent)
     assert code == 1
     last = err.splitlines()[-1]
     assert "script.py:2: FileExistsError" in last
@@ -154,7 +138,7 @@ async def test_a_spider_in_a_package_and_one_with_a_relative_import(tmp_path: Pa
         "import asyncio, crawler\nfrom bookshop.spiders.shop import Shop\n"
         f"result = asyncio.run(crawler.crawl(Shop))\n{TELL}",
     )
-    code, out, err = await run(script)
+    code, out, err = await run(str(script), cwd=script.parent)
     assert code == 0, err
     assert told(out) == (["Books"], True)
 
@@ -176,7 +160,7 @@ async def test_a_class_without_a_file_runs_here_and_says_so_in_one_line(tmp_path
         f"result = asyncio.run(crawler.crawl(Shop))\n# ----\n{TELL}",
         shop,
     )
-    code, out, err = await run(put(tmp_path / "cells.py", NOTEBOOK))
+    code, out, err = await run(str(put(tmp_path / "cells.py", NOTEBOOK)), cwd=tmp_path)
     assert code == 0, err
     assert told(out) == (["Books"], False)
     said = [line for line in err.splitlines() if "Shop" in line]
@@ -193,7 +177,7 @@ async def test_a_file_of_the_command_line_with_a_neighbour(tmp_path: Path, shop:
         "import sys\nfrom crawler.cli.main import main\n"
         "sys.argv = ['crawler', 'crawl', 'myspiders/shop.py', '-o', '-']\nmain()\n",
     )
-    code, out, err = await run(command)
+    code, out, err = await run(str(command), cwd=command.parent)
     assert code == 0, err
     assert [json.loads(line)["title"] for line in out.splitlines()] == ["Books"]
 
@@ -205,6 +189,6 @@ async def test_optimised_and_warned_as_the_parent_is(tmp_path: Path, shop: str) 
         f"import asyncio, crawler\n{strict}\nresult = asyncio.run(crawler.crawl(Shop))\n{TELL}",
         shop,
     )
-    code, out, err = await run(script, "-O")
+    code, out, err = await run("-O", str(script), cwd=script.parent)
     assert code == 0, err
     assert json.loads(out.splitlines()[-1])["items"][0]["asserts"] is False

@@ -97,7 +97,7 @@ def test_a_killed_process_loses_no_file(tmp_path: Path) -> None:
 
         asyncio.run(main())
     """)
-    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=120)
     assert died.returncode == -9
     database = sqlite3.connect(tmp_path / FILE)
     assert database.execute("pragma integrity_check").fetchone() == ("ok",)

@@ -131,6 +131,6 @@ def test_kill_9_leaves_what_was_written(boards, tmp_path):
         "board = Board(Path(sys.argv[1])); board.begin(5)\n"
         "board.write(9, (9).to_bytes(24, 'big'), 99.0, True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    died = subprocess.run([sys.executable, "-c", script, str(tmp_path / "board")], check=False)
+    died = subprocess.run([sys.executable, "-c", script, str(tmp_path / "board")], check=False, timeout=120)
     assert died.returncode == -signal.SIGKILL
     assert boards().read() == Left(5, (Sent(place(9), 99.0, True),))

@@ -53,7 +53,7 @@ def test_a_board_outlives_a_process_that_was_killed() -> None:
     board = Board(scratch("test"))
     code = "import sys, os; from crawler.parse.board import Board; Board(int(sys.argv[1])).begin(42); os.abort()"
     fd = board._fd
-    subprocess.run([sys.executable, "-c", code, str(fd)], pass_fds=[fd], capture_output=True)
+    subprocess.run([sys.executable, "-c", code, str(fd)], pass_fds=[fd], capture_output=True, timeout=120)
     assert board.running()[0] == 42
     board.close()
 

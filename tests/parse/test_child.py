@@ -22,7 +22,7 @@ ROOT = str(Path(load.__file__).parents[2])
 def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        capture_output=True, text=True, cwd=cwd, env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True, text=True, cwd=cwd, env={**os.environ, "PYTHONPATH": ROOT}, timeout=120,
     )  # fmt: skip
 
 

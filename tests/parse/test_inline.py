@@ -268,7 +268,7 @@ async def test_the_wait_for_a_thread_to_build_the_document_is_not_the_callback_s
 
     def slowly(call: Any) -> Any:
         begun.release()
-        go_on.acquire()
+        go_on.acquire(timeout=60)
         return prepared(call)
 
     monkeypatch.setattr(inline, "_prepared", slowly)
@@ -283,6 +283,5 @@ async def test_the_wait_for_a_thread_to_build_the_document_is_not_the_callback_s
     await settle()
     assert begun.acquire(blocking=False)
     assert not begun.acquire(blocking=False), "the thread is still at it: nobody else begins"
-    for _ in range(3):
-        go_on.release()
+    go_on.release(3)
     assert [items(await page) for page in pages[1:]] == [[{"one": 1}]] * 2

@@ -246,7 +246,7 @@ def elsewhere(ref: SpiderRef) -> str:
 
     done = subprocess.run(
         [sys.executable, "-P", "-c", textwrap.dedent(CHILD)],
-        input=msgspec.msgpack.encode(ref), capture_output=True, env={**os.environ, "PYTHONPATH": ROOT},
+        input=msgspec.msgpack.encode(ref), capture_output=True, env={**os.environ, "PYTHONPATH": ROOT}, timeout=120,
     )  # fmt: skip
     return done.stdout.decode().strip() or done.stderr.decode().strip().splitlines()[-1]
 
@@ -324,7 +324,9 @@ def test_a_class_of_a_script_is_found_again_and_its_values_unpickled(put: Put, t
     """))  # fmt: skip
     import msgspec
 
-    told = subprocess.run([sys.executable, str(script)], capture_output=True, env={**os.environ, "PYTHONPATH": ROOT})
+    told = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, env={**os.environ, "PYTHONPATH": ROOT}, timeout=120
+    )
     ref = msgspec.msgpack.decode(told.stdout, type=SpiderRef)
     assert ref.module == "__main__"
     assert elsewhere(ref).endswith("Shop Rule(shelf=3)")

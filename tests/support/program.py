@@ -52,6 +52,31 @@ class Ended(NamedTuple):
     err: str
 
 
+async def begin(*arguments: str, cwd: Path, **environment: str) -> asyncio.subprocess.Process:
+    """This Python as a process of its own (`-m crawler …`, a script), with the package in its reach."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def end(process: asyncio.subprocess.Process) -> Ended:
+    """Wait for its end, and kill it if that does not come within five minutes, or if nobody waits any more."""
+    try:
+        async with asyncio.timeout(300):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def run(*arguments: str, cwd: Path, **environment: str) -> Ended:
+    return await end(await begin(*arguments, cwd=cwd, **environment))
+
+
 class Tree:
     """A site of `pages` pages, each linking to two more; those in `flaky` fail that often first."""
 
@@ -99,23 +124,14 @@ class Program:
 
         dies: or at an instant that is named, see `dying.py`.
         """
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        process = self.running = await asyncio.create_subprocess_exec(
-            sys.executable, *([str(DYING), dies] if dies else ["-m", "crawler"]), *arguments,
-            cwd=self.home, env=environment, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        command = [str(DYING), dies] if dies else ["-m", "crawler"]
+        process = self.running = await begin(*command, *arguments, cwd=self.home, PYTHONUNBUFFERED="1")
         if kill_after is not None:
             self._kill_at(process, self.tree.served + kill_after, number)
         try:
-            out, err = await process.communicate()
+            return await end(process)
         finally:
             self.tree.on_request = None
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode is not None
-        return Ended(process.returncode, out.decode(), err.decode())
 
     async def crawl(
         self, *arguments: str, kill_after: int | None = None, number: int = signal.SIGKILL, dies: str = ""
