@@ -38,6 +38,7 @@ NOTICEABLE = 0.1
 SLOW = 1.0
 """Seconds from which a request is worth a line of its own in the summary."""
 SHOWN = 3
+LONGEST_URL = 1000
 
 
 class Blame(NamedTuple):
@@ -224,7 +225,8 @@ def _worst(found: Iterable[Blame]) -> str:
 def _slow(one: Timed) -> SlowRequest:
     timeline = one.timeline
     return SlowRequest(
-        timeline.url, timeline.seconds, one.held_up(), one.held_up(machine=True), _worst(one.blames),
+        show("url", timeline.url, quoted=False, limit=LONGEST_URL), timeline.seconds,
+        one.held_up(), one.held_up(machine=True), _worst(one.blames),
         {name: round(seconds, 4) for name, seconds in _durations(timeline).items()}, timeline.begun - timeline.known,
     )  # fmt: skip
 

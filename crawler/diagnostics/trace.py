@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from crawler.diagnostics.stalls import place_of
-from crawler.diagnostics.timing import Interval, Timed
+from crawler.diagnostics.timing import LONGEST_URL, Interval, Timed
 from crawler.redact import show
 from crawler.timeline import WAITING, phases
 
@@ -121,4 +121,4 @@ def _waits(tracks: _Tracks, one: Timed) -> Iterator[Event]:
 
 
 def _url(url: str) -> str:
-    return show("url", url, quoted=False) if url else ""
+    return show("url", url, quoted=False, limit=LONGEST_URL) if url else ""

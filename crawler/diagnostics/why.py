@@ -82,8 +82,13 @@ def _oldest(stays: Sequence[Stay]) -> list[Line]:
         return []
     return [
         Line("  under way longest:"),
-        *(Line(f"    {stay.seconds:6.1f} s  {stay.stage}  {stay.url}  ({stay.worker})", "faint") for stay in oldest),
+        *(Line(f"    {stay.seconds:6.1f} s  {stay.stage}  {stay.url}{_by(stay)}", "faint") for stay in oldest),
     ]
+
+
+def _by(stay: Stay) -> str:
+    """Whose it is, unless the task is named after the request."""
+    return "" if stay.worker.endswith(stay.url) else f"  ({stay.worker})"
 
 
 def in_progress(now: Situation, cause: Cause) -> str:

@@ -34,7 +34,8 @@ def test_stages_say_how_full_they_are_and_the_oldest_request_where_it_is() -> No
     )
     stays = [
         Stay("worker 01", "fetch", "https://a.example/1", 1.0),
-        Stay("worker 07", "fetch", "https://a.example/7", 9.5),
+        Stay("worker 07", "fetch: dns", "https://a.example/7", 9.5),
+        Stay("callback parse https://a.example/3", "callback parse", "https://a.example/3", 3.0),
     ]
     head, stages, title, *oldest = text(now, stays, 0.12)
     assert head.startswith("waits for the parse processes: raise parse.processes")
@@ -42,7 +43,12 @@ def test_stages_say_how_full_they_are_and_the_oldest_request_where_it_is() -> No
         "8 of 8 requests under way (2 for a name, 3 to connect) · 64 pages in 2 parse processes, 3 found no room · "
         "1 async callbacks or steps · 7 to commit · 0 queued, start() goes on · loop 120 ms late"
     )
-    assert (title, oldest[0]) == ("under way longest:", "9.5 s  fetch  https://a.example/7  (worker 07)")
+    assert (title, *oldest) == (
+        "under way longest:",
+        "9.5 s  fetch: dns  https://a.example/7  (worker 07)",
+        "3.0 s  callback parse  https://a.example/3",
+        "1.0 s  fetch  https://a.example/1  (worker 01)",
+    )
 
 
 def test_every_cause_that_can_be_mended_says_how() -> None:
