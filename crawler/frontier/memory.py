@@ -176,13 +176,16 @@ class MemoryFrontier:
     async def commit(self, group: Group) -> Committed:
         act = self._accept(group)
         if self._writer is None:
-            self._outputs.append(act.harvested.items)
-            self._outputs.keep(self._outputs.reached())
+            try:
+                positions = self._outputs.append(act.harvested.items)
+            except BaseException:
+                self._take_back(act)
+                raise
+            self._outputs.keep(positions)
             return self._apply(act)
 
         def write() -> list[bytes]:
-            self._outputs.append(act.harvested.items)
-            return self._outputs.reached()
+            return self._outputs.append(act.harvested.items)
 
         def apply(positions: list[bytes]) -> Committed:
             self._outputs.keep(positions)

@@ -1,7 +1,7 @@
 """The sinks of a job as one: a group's items reach all of them, or none.
 
-Sync, called where the backend commits. A full disk comes out of here as a JobError with one sentence, after every sink
-has been taken back to where it stood.
+Sync, called where the backend commits. A full disk comes out of here as a JobError with one sentence. Whatever a sink
+raises, all of them are taken back to where they stood; one that cannot be is before anything else is written.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from crawler.frontier.base import Sink
 
 
 class Outputs:
-    """State: the position of each sink after the last commit."""
+    """State: the position of each sink after the last commit, and the sinks that stand beyond it."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = tuple(sinks)
         self._positions: list[bytes] = []
+        self._beyond: list[tuple[Sink, bytes]] = []
+        """What could not be taken back, and to where it must be: its items are in no commit."""
 
     @property
     def blocking(self) -> bool:
@@ -26,7 +28,7 @@ class Outputs:
 
     @property
     def positions(self) -> list[bytes]:
-        """Where each sink stands: what a commit stores."""
+        """Where each sink stood after the last commit."""
         return list(self._positions)
 
     def open(self, positions: Sequence[bytes] | None) -> None:
@@ -48,11 +50,17 @@ class Outputs:
             self.close()
             raise
 
-    def append(self, items: Sequence[bytes], *, sync: bool = False) -> None:
-        """Append to every sink. The new positions count once `keep` is called; until then `undo` goes back."""
+    def append(self, items: Sequence[bytes], *, sync: bool = False) -> list[bytes]:
+        """Append to every sink. Returns the positions that the commit stores: where each sink stands then.
+
+        They count once `keep` is called; until then `undo` goes back. Without items no sink is touched.
+        """
         if not items:
-            return
+            return self.positions
         try:
+            for sink, position in self._beyond:
+                sink.rollback(position)
+            self._beyond = []
             for sink in self._sinks:
                 sink.append(items)
                 if sync:
@@ -60,9 +68,9 @@ class Outputs:
         except OSError as refused:
             self.undo()
             raise JobError(_sentence("the items cannot be written", refused)) from refused
-
-    def reached(self) -> list[bytes]:
-        """Where each sink stands now, committed or not."""
+        except BaseException:
+            self.undo()
+            raise
         return [sink.position() for sink in self._sinks]
 
     def keep(self, positions: list[bytes]) -> None:
@@ -77,14 +85,22 @@ class Outputs:
             raise JobError(f"the items cannot be delivered: {refused}") from refused
 
     def undo(self) -> None:
-        """The commit has failed: take every sink back. What cannot be taken back now is cut at the next start."""
+        """The commit has failed: take every sink back. What cannot be taken back is before the next group is written,
+        or cut at the next start."""
+        self._beyond = []
         for sink, position in zip(self._sinks, self._positions, strict=True):
-            with contextlib.suppress(OSError):
+            try:
                 sink.rollback(position)
+            except OSError:
+                self._beyond.append((sink, position))
 
     def close(self) -> None:
         """Close every sink, also if one of them fails to; raises JobError then."""
         failures: list[OSError] = []
+        for sink, position in self._beyond:
+            with contextlib.suppress(OSError):
+                sink.rollback(position)
+        self._beyond = []
         for sink in self._sinks:
             try:
                 sink.close()

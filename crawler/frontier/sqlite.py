@@ -309,8 +309,7 @@ class SqliteFrontier:
         """In the writer's thread: the items first, then one statement that holds everything, sinks' positions too."""
         store = self._opened
         draft = store.draft(work)
-        self._outputs.append(draft.harvested.items, sync=self._power)
-        positions = self._outputs.reached()
+        positions = self._outputs.append(draft.harvested.items, sync=self._power)
         try:
             applied = store.commit(work, draft, positions)
         except BaseException:

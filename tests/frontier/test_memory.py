@@ -6,11 +6,12 @@ import threading
 
 import pytest
 
+from crawler.errors import JobError
 from crawler.frontier.memory import MemoryFrontier
 from crawler.output.sinks.choose import open_sink
 from crawler.output.sinks.memory import ListSink
 from crawler.spider.request import Request, found_of
-from crawler.spider.travel import Ticket
+from crawler.spider.travel import Done, Finished, Group, Ticket
 
 
 async def test_without_a_file_to_write_it_needs_no_thread():
@@ -47,6 +48,24 @@ async def test_nothing_outlives_the_process():
     await frontier.open()
     frontier.sent(Ticket(1, b"k" * 12, "a.example", "http://a.example/"), 5.0)
     assert frontier.suspects == {}
+    await frontier.close()
+
+
+async def test_a_sink_that_refuses_without_a_thread_leaves_the_ticket_under_way(monkeypatch):
+    sink = ListSink()
+    frontier = MemoryFrontier([sink])
+    await frontier.open()
+    await frontier.add([found_of(Request("http://a.example/"))], b"", True)
+    (lease,) = await frontier.lease(5.0, 1)
+    (ticket,) = (await frontier.peek(lease, 5.0, 1)).tickets
+    group = Group([Finished(ticket, Done(), [b"1"])])
+    with monkeypatch.context() as patched:
+        patched.setattr(sink, "append", lambda items: (_ for _ in ()).throw(JobError("not to be written")))
+        with pytest.raises(JobError, match="not to be written"):
+            await frontier.commit(group)
+    assert (frontier.check(), frontier.statistics().in_flight) == ([], 1)
+    assert (await frontier.commit(group)).verdicts == ["ok"]
+    assert (frontier.check(), frontier.statistics().unfinished, len(sink)) == ([], 0, 1)
     await frontier.close()
 
 

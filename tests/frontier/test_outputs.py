@@ -20,6 +20,7 @@ class Fake(ListSink):
         self.fails = set(fails)
         self.error = error or OSError(errno.ENOSPC, "No space left on device")
         self.calls = []
+        self.takes_back = True
 
     def _call(self, name):
         self.calls.append(name)
@@ -42,7 +43,8 @@ class Fake(ListSink):
         self._call("sync")
 
     def rollback(self, position):
-        super().rollback(position)
+        if self.takes_back:
+            super().rollback(position)
         self._call("rollback")
 
     def close(self):
@@ -58,17 +60,25 @@ def opened(*sinks, positions=None):
 def test_items_reach_every_sink_and_positions_count_when_kept():
     one, two = Fake(), Fake()
     outputs = opened(one, two)
-    outputs.append([b"1", b"2"])
-    assert (outputs.positions, outputs.reached()) == ([b"0", b"0"], [b"2", b"2"])
-    outputs.keep(outputs.reached())
+    positions = outputs.append([b"1", b"2"])
+    assert (outputs.positions, positions) == ([b"0", b"0"], [b"2", b"2"])
+    outputs.keep(positions)
     assert outputs.positions == [b"2", b"2"]
     assert one.calls == ["open", "append", "kept"]
 
 
-def test_a_sink_that_refuses_takes_all_of_them_back():
-    one, two, three = Fake(), Fake(fails=["append"]), Fake()
+@pytest.mark.parametrize(
+    ("error", "told", "said"),
+    [
+        (None, JobError, "No space left"),
+        (JobError("shortened by somebody else"), JobError, "^shortened by somebody else$"),
+        (ValueError("not to be rendered"), ValueError, "not to be rendered"),
+    ],
+)
+def test_a_sink_that_refuses_takes_all_of_them_back(error, told, said):
+    one, two, three = Fake(), Fake(fails=["append"], error=error), Fake()
     outputs = opened(one, two, three)
-    with pytest.raises(JobError, match="No space left"):
+    with pytest.raises(told, match=said):
         outputs.append([b"1"])
     assert [len(sink) for sink in (one, two, three)] == [0, 0, 0]
     assert outputs.positions == [b"0"] * 3
@@ -80,6 +90,34 @@ def test_a_commit_that_fails_is_undone_even_if_one_sink_cannot():
     outputs.append([b"1"])
     outputs.undo()
     assert len(two) == 0
+
+
+def test_what_could_not_be_taken_back_is_before_anything_else_is_written():
+    one, two = Fake(fails=["rollback"]), Fake()
+    outputs = opened(one, two)
+    outputs.append([b"1"])
+    one.takes_back = False
+    outputs.undo()
+    assert (len(one), len(two)) == (1, 0)
+    assert outputs.append([]) == [b"0", b"0"], "nothing of a refused group is committed with an empty one"
+    with pytest.raises(JobError, match="No space left"):
+        outputs.append([b"2"])
+    assert (len(one), len(two)) == (1, 0)
+    one.takes_back = True
+    one.fails.clear()
+    assert outputs.append([b"2"]) == [b"1", b"1"]
+    assert (one._encoded, two._encoded) == ([b"2"], [b"2"])
+
+
+def test_what_could_not_be_taken_back_is_when_the_job_ends():
+    one = Fake(fails=["rollback"])
+    outputs = opened(one)
+    outputs.append([b"1"])
+    one.takes_back = False
+    outputs.undo()
+    one.takes_back = True
+    outputs.close()
+    assert (len(one), one.calls[-1]) == (0, "close")
 
 
 def test_power_means_that_every_sink_is_synced_with_the_group():

@@ -171,6 +171,26 @@ async def test_a_full_disk_refuses_the_group_whole_and_goes_on_when_there_is_roo
     await frontier.close()
 
 
+async def test_a_group_that_one_output_refuses_stands_in_none_and_comes_once(tmp_path):
+    """Also after the job's end, and after it went on."""
+    files = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    frontier = await opened(tmp_path, *map(open_sink, files))
+    await frontier.add(requests(1, 2), b"", True)
+    _, (one, two) = await take(frontier)
+    await frontier.commit(Group([Finished(one, Done(), [b"1"])]))
+    os.truncate(files[1], 0)
+    with pytest.raises(JobError, match=r"two\.jsonl has been shortened by somebody else"):
+        await frontier.commit(Group([Finished(two, Done(), [b"2"])]))
+    await frontier.close()
+    assert (files[0].read_bytes(), files[1].read_bytes()) == (b"1\n", b"")
+    files[1].write_bytes(b"1\n")
+    frontier = await opened(tmp_path, *map(open_sink, files))
+    _, (two,) = await take(frontier)
+    await frontier.commit(Group([Finished(two, Done(), [b"2"])]))
+    await frontier.close()
+    assert [file.read_bytes() for file in files] == [b"1\n2\n"] * 2
+
+
 # ---- going on ------------------------------------------------------------------------------------------------------
 
 

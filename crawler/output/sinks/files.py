@@ -143,7 +143,8 @@ class FileSink:
         """Undo appends of this run."""
         known = msgspec.msgpack.decode(position, type=_Position)
         self._format.state = known.state
-        os.ftruncate(self._fd, known.length)
+        if os.fstat(self._fd).st_size > known.length:  # what others have shortened must not be filled up with zeros
+            os.ftruncate(self._fd, known.length)
         self._set_end(known.length)
 
     def check(self, position: bytes) -> str:

@@ -192,9 +192,12 @@ def test_a_file_that_others_shorten_meanwhile_ends_the_job(path):
     sink = opened(lines(path))
     sink.append(ITEMS)
     os.truncate(path, 3)
+    before = sink.position()
     with pytest.raises(JobError, match="shortened"):
         sink.append(ITEMS)
+    sink.rollback(before)
     sink.close()
+    assert path.read_bytes() == b'{"n', "nothing is made up in place of what is gone"
 
 
 def test_a_full_disk_surfaces_and_the_half_written_group_can_be_rolled_back(path, monkeypatch):
