@@ -106,6 +106,26 @@ async def test_from_python_it_is_logged_too_and_no_handler_is_installed(
     assert "loop watch" not in {thread.name for thread in threading.enumerate()}
 
 
+class Waits(Blocks):
+    """Does nothing wrong, beside one that does."""
+
+    async def parse(self, response: Response) -> Any:
+        await asyncio.sleep(0.6)
+        yield {"url": response.url}
+
+
+async def test_two_crawls_in_one_loop_say_a_stall_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.pages["/"] = links()
+    with caplog.at_level(logging.WARNING, "crawler.diagnostics"):
+        results = await asyncio.gather(
+            crawler.crawl(Waits, root=f"{site.url}/"), crawler.crawl(Blocks, root=f"{site.url}/")
+        )
+    assert [len(result.items) for result in results] == [1, 1]
+    said = [record.getMessage() for record in caplog.records if f":{marked_line()} in parse" in record.getMessage()]
+    assert len(said) == 1
+    assert f"callback parse {site.url}/" in said[0], "the crawl that speaks knows what the other one's task works on"
+
+
 async def test_without_the_watch_there_is_neither_thread_nor_report(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
