@@ -146,23 +146,26 @@ class Board:
         made = self._places[task] = Place()
         return made
 
-    def enter(self, task: str, kind: str, timeline: Timeline) -> None:
-        """A task that lives for one page, until `leave`."""
+    def enter(self, kind: str, timeline: Timeline, ticket: int) -> str:
+        """A task that lives for one page, until `leave`. Its name, which is another one for each ticket of a URL."""
+        task = f"{kind} {timeline.url} #{ticket}"
         place = self.place(task)
         place.kind, place.timeline, place.since = kind, timeline, time.monotonic()
+        return task
 
     def leave(self, task: str) -> None:
-        self._places.pop(task, None)
+        """The task has done its part."""
+        del self._places[task]
 
     def of(self, task: str) -> tuple[str, str]:
         """Stage and URL of a task, by its name; both "" for a task that works on no request."""
         place = self._places.get(task)
         if place is not None:
             return place.stage, place.timeline.url
-        if task.startswith(CALLBACK):  # it may have ended by the time that somebody asks
-            name, _, url = task.removeprefix(CALLBACK).partition(" ")
-            return f"{CALLBACK}{name}", url
-        return (STEPS, task.removeprefix(f"{STEPS} ")) if task.startswith(f"{STEPS} ") else ("", "")
+        if task.startswith((CALLBACK, f"{STEPS} ")):  # it may have ended by the time that somebody asks
+            kind, url, _ = task.rsplit(" ", 2)
+            return kind, url
+        return "", ""
 
     def busy(self) -> Iterator[Stay]:
         """Tasks that have something to do, in no order."""

@@ -57,20 +57,29 @@ def test_the_board_lists_who_is_busy_and_for_how_long() -> None:
 
 def test_a_callback_is_busy_until_it_leaves() -> None:
     board = Board()
-    board.enter("callback parse https://a.example/", "callback parse", Timeline(A, received=1.0))
-    assert board.of("callback parse https://a.example/") == ("callback parse", A)
+    name = board.enter("callback parse", Timeline(A, received=1.0), 7)
+    assert name == f"callback parse {A} #7"
+    assert board.of(name) == ("callback parse", A)
     assert [stay.stage for stay in board.busy()] == ["callback parse"]
-    board.leave("callback parse https://a.example/")
+    board.leave(name)
     assert list(board.busy()) == []
-    board.leave("callback parse https://a.example/")  # another of the same name has left already
+
+
+def test_several_requests_for_one_url_stand_on_lines_of_their_own() -> None:
+    board = Board()
+    first = board.enter("callback parse", Timeline(A, received=1.0), 7)
+    second = board.enter("callback parse", Timeline(A, received=1.0), 8)
+    assert {stay.worker for stay in board.busy()} == {first, second}
+    board.leave(first)
+    assert [stay.worker for stay in board.busy()] == [second]
 
 
 def test_a_callback_that_has_left_is_known_by_its_name() -> None:
     """A stall is explained when it is over, and the callback may be, too."""
-    assert Board().of("callback parse_price https://a.example/x?y=1") == (
+    assert Board().of("callback parse_price https://a.example/x?y=1 #12") == (
         "callback parse_price", "https://a.example/x?y=1",
     )  # fmt: skip
-    assert Board().of(f"steps {A}") == ("steps", A)
+    assert Board().of(f"steps {A} #12") == ("steps", A)
 
 
 def test_other_tasks_work_on_no_request() -> None:

@@ -140,8 +140,8 @@ class Engine:
             await self._saves.resume(kept)
             async with self._hooks.opened(lambda: self._ending.reason or "cancelled"):
                 if self._pipeline is not None:
-                    await self._pipeline.open(self._spider)
                     closing.push_async_callback(self._pipeline.close)
+                    await self._pipeline.open(self._spider)
                 pool = self._views.pool = self._make_pool()
                 closing.push_async_callback(pool.close)
                 try:

@@ -77,8 +77,7 @@ class Parsing:
             await self._pool.submit(job, open_)
             return
         self._begin()
-        name = f"{CALLBACK}{callback} {open_.ticket.url}"
-        self._board.enter(name, f"{CALLBACK}{callback}", open_.timeline)
+        name = self._board.enter(f"{CALLBACK}{callback}", open_.timeline, open_.ticket.id)
         self._tasks.create_task(self._run_here(job, open_, name), name=name)
 
     async def _run_here(self, job: Job, open_: Open, name: str) -> None:
@@ -114,8 +113,7 @@ class Parsing:
         if answer.items and self._pipeline is not None:
             self._scheduler.away(open_.ticket, away=False)
             self._begin()
-            name = f"{STEPS} {open_.ticket.url}"
-            self._board.enter(name, STEPS, timeline)
+            name = self._board.enter(STEPS, timeline, open_.ticket.id)
             self._tasks.create_task(self._step(self._pipeline, open_, answer, name), name=name)
         else:
             self._conclude(open_, answer)

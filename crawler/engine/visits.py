@@ -24,7 +24,7 @@ from crawler.spider.travel import Failure, Outcome, Page, Redirect, Ticket, deco
 
 Result = Page | Redirect | Failure
 MOST_UNNAMED = -1_000_000_000
-"""Ids of visits count down from here, those of robots.txt from -1: a worker tells them apart by looking them up."""
+"""Ids of visits count down from here, those of robots.txt from -1: so a worker tells them apart."""
 
 
 class Visits:
@@ -67,6 +67,10 @@ class Visits:
         try:
             self._scheduler.visit(ticket)
             return await awaited
+        except asyncio.CancelledError:  # it may have come in this very turn of the loop
+            if not awaited.cancelled() and awaited.exception() is None and isinstance(come := awaited.result(), Page):
+                await self._fetcher.discard(come)
+            raise
         finally:
             del self._awaited[ticket.id]
 
@@ -85,6 +89,7 @@ class Visits:
         return msgspec.structs.replace(ticket, id=next(self._ids), attempt=ticket.attempt + 1)
 
     def expects(self, ticket: Ticket) -> bool:
+        """Whether the ticket is a visit, awaited or not any more."""
         return ticket.id <= MOST_UNNAMED
 
     async def serve(self, ticket: Ticket) -> None:

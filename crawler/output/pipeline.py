@@ -39,11 +39,11 @@ class Pipeline:
     async def open(self, spider: Spider) -> None:
         """Call the steps' own `open(spider)`, in order; what they raise ends the crawl before it begins."""
         for step in self._steps:
-            self._opened.append(step)
             await _call(step, "open", spider)
+            self._opened.append(step)
 
     async def close(self) -> None:
-        """Call the steps' own `close()`, last first; each is called even if another one raises."""
+        """Call the own `close()` of each step that was opened, last first, even if another one raises."""
         failures: list[Exception] = []
         while self._opened:
             step = self._opened.pop()

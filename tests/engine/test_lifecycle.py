@@ -292,6 +292,33 @@ async def test_what_cannot_be_opened_leaves_nothing_open(crawl: Any) -> None:
     assert run.web.events == []
 
 
+async def test_item_steps_that_were_opened_are_closed_if_another_one_cannot_be(crawl: Any) -> None:
+    done: list[str] = []
+
+    class Step:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def open(self, spider: Spider) -> None:
+            if self.name == "bad":
+                raise ConnectionError("no database")
+            done.append(f"open {self.name}")
+
+        async def process(self, item: Any) -> Any:
+            return item
+
+        async def close(self) -> None:
+            done.append(f"close {self.name}")
+
+    class Stepped(Walk):
+        steps = (Step("a"), Step("b"), Step("bad"), Step("c"))
+
+    async with nothing_left():
+        with pytest.raises(ConnectionError, match="no database"):
+            await crawl(Stepped).engine.run()
+    assert done == ["open a", "open b", "close b", "close a"]
+
+
 async def test_what_fails_in_the_middle_is_raised_by_itself_and_everything_is_closed(crawl: Any) -> None:
     run = crawl()
     commit = run.frontier.commit

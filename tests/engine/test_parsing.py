@@ -11,6 +11,7 @@ from support.scripted import HOST, Crawl, page
 from crawler.engine import parsing
 from crawler.events import RequestsTimed
 from crawler.spider.base import Spider
+from crawler.spider.request import Request
 from crawler.timeline import Timeline
 
 
@@ -53,6 +54,28 @@ async def test_many_callbacks_on_the_loop_hold_intake_until_some_have_ended(monk
     assert crawling.result().pages == 6
     assert run.engine.situation().callbacks == 0
     assert "callbacks" not in run.engine.situation().held
+
+
+async def test_each_of_several_callbacks_for_one_url_stands_on_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = asyncio.Barrier(2)
+    seen: list[list[str]] = []
+
+    class Twice(Walk):
+        allowed_domains = None
+
+        async def start(self) -> Any:
+            yield Request(f"{HOST}/1", dont_filter=True)
+            yield Request(f"{HOST}/1", dont_filter=True)
+
+        async def parse(self, response: Any) -> Any:
+            await together.wait()
+            seen.append([stay.url for stay in run.engine.board.busy() if stay.stage == "callback parse"])
+            yield {}
+
+    run = Crawl(Twice, WEB, monkeypatch)
+    await run.engine.run()
+    assert len(seen[0]) == 2
+    assert list(run.engine.board.busy()) == []
 
 
 @pytest.mark.parametrize("processes", [0, 1])

@@ -170,6 +170,19 @@ async def test_a_visit_that_nobody_awaits_any_more_is_not_sent_and_frees_its_tur
     assert [url for url, _ in rig.sent] == ["https://a.example/1", "https://a.example/3"]
 
 
+async def test_a_body_that_came_in_the_very_moment_of_the_cancellation_is_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(page())
+    async with rig.running():
+        visit = asyncio.create_task(rig.visits.fetch(Request("https://a.example/1")))
+        # The worker says so in the turn of the loop in which it has handed the page over.
+        monkeypatch.setattr(rig.scheduler, "done", lambda _: visit.cancel())
+        await asyncio.wait([visit])
+        assert visit.cancelled()
+    assert len(rig.discarded) == 1
+
+
 async def test_one_that_is_cancelled_while_it_is_fetched_troubles_nobody() -> None:
     asked, go_on = asyncio.Event(), asyncio.Event()
 
