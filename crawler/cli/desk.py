@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import functools
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
@@ -31,6 +33,8 @@ from crawler.spider.response import Response
 
 T = TypeVar("T")
 TAKE = "_desk_takes_the_page"
+TO_THE_DESK: dict[str, Any] = {"callback": TAKE, "errback": None, "cb_kwargs": {}, "dont_filter": True}
+"""What every request here has, whoever made it: its page comes to the desk, and it is fetched even if it is known."""
 THINKING = 7 * 86400.0
 """Seconds that an async callback or step may take here: somebody may be sitting at a breakpoint."""
 ANY_STATUS = tuple(status for status in range(200, 600) if not 300 <= status < 400)
@@ -70,7 +74,7 @@ class Fetched(NamedTuple):
 class Desk:
     """`with Desk(…) as desk: desk.fetch(request)`. Its methods are called from one thread, not from a loop.
 
-    State: the crawl's thread, and what is known so far of the one request that is under way.
+    State: the crawl's thread, whether the desk was left, and what is known so far of the one request under way.
     """
 
     def __init__(self, cls: type[Spider], config: Config, arguments: Mapping[str, Any]) -> None:
@@ -79,6 +83,8 @@ class Desk:
         self._arguments = arguments
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._left = False
+        self._crawling: asyncio.Task[Any] | None = None
         self._pending: concurrent.futures.Future[Fetched] | None = None
         self._pages: dict[str, Response] = {}
         self._given_up: set[str] = set()
@@ -99,8 +105,8 @@ class Desk:
     def __enter__(self) -> Self:
         """Raises what the crawl's beginning raises; UsageError if too few files may be open."""
         descriptors.check_for_one_page()
-        self._thread.start()
         try:
+            self._thread.start()
             self._ready.result()
         except BaseException:
             self.__exit__(None, None, None)
@@ -110,14 +116,18 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ready.done() and not self._ready.exception():
-            self._loop.call_soon_threadsafe(self._crawling.cancel)
-        self._thread.join()
+        """The crawl is cancelled, whatever it is at; one that has not begun yet never does."""
+        self._left = True  # before `_crawling` is read: the crawl writes that one first, and reads this one then
+        if self._crawling is not None:
+            with contextlib.suppress(RuntimeError):  # its loop has been closed: it has ended by itself
+                self._loop.call_soon_threadsafe(self._crawling.cancel)
+        if self._thread.is_alive():
+            self._thread.join()
 
     def fetch(self, request: Request, *, any_status: bool = True) -> Fetched:
         """What became of the request. any_status: a page is a page, also with 404."""
         pending: concurrent.futures.Future[Fetched] = concurrent.futures.Future()
-        asked = request.replace(callback=TAKE, errback=None, dont_filter=True, cb_kwargs={})
+        asked = request.replace(**TO_THE_DESK)
         if any_status:
             asked = asked.replace(handle_httpstatus_list=ANY_STATUS)
         self._loop.call_soon_threadsafe(self._ask, asked, pending)
@@ -145,9 +155,9 @@ class Desk:
     async def _crawl(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._typed = asyncio.Queue()
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  there is one in every coroutine
-        self._crawling = task
+        self._crawling = asyncio.current_task()
+        if self._left:
+            return
         bus = Bus()
         bus.on(FetchStarted, self._started)
         bus.on(FetchEnded, self._ended)
@@ -182,7 +192,14 @@ class Desk:
         async def take(spider: Spider, response: Response) -> None:
             desk._pages[response.url] = response
 
-        return {"__init__": __init__, "start": start, TAKE: take, "name": getattr(cls, "name", "desk")}
+        @functools.wraps(cls.process_request)  # what fails there is blamed on the spider's own line
+        async def process_request(spider: Spider, request: Request) -> Request | None:
+            wanted = await cls.process_request(spider, request)
+            return _brought_here(wanted, request) if isinstance(wanted, Request) else wanted
+
+        methods = {"__init__": __init__, "start": start, TAKE: take, "name": getattr(cls, "name", "desk")}
+        hooked = cls.process_request is not Spider.process_request
+        return methods | {"process_request": process_request} if hooked else methods
 
     def _ask(self, request: Request, pending: concurrent.futures.Future[Fetched]) -> None:
         self._pending, self._exchanges = pending, []
@@ -231,6 +248,13 @@ class Desk:
 
     def __repr__(self) -> str:
         return f"<Desk {self._cls.__qualname__}{', waiting' if self._pending else ''}>"
+
+
+def _brought_here(wanted: Request, asked: Request) -> Request:
+    """What a hook has made of a request, still bound for the desk."""
+    if asked.handle_httpstatus_list == ANY_STATUS:
+        wanted = wanted.replace(handle_httpstatus_list=ANY_STATUS)
+    return wanted.replace(**TO_THE_DESK)
 
 
 def _for_one_page(config: Config) -> Config:

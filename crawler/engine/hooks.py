@@ -83,7 +83,7 @@ class Hooks:
             return Dropped(Drop.HOOK)
         key, found = found_of(wanted, self._scope.dedup)
         if wanted.url != ticket.url:
-            return Moved(found, key, exempt=self._scope.is_same(wanted.url, [ticket.url]))
+            return Moved(found, key, exempt=wanted.dont_filter or self._scope.is_same(wanted.url, [ticket.url]))
         return msgspec.structs.replace(ticket, details=found.details)
 
     def _process_failed(self, ticket: Ticket, error: Exception) -> Failed:

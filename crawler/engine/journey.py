@@ -201,7 +201,8 @@ class Journey:
             self._scope.widen(found.host)
         elif not redirect.details.dont_filter and (reason := self._scope.refusal(found)) is not None:
             return Dropped(reason, f"redirects to {redirect.url}")
-        return Moved(found, key, exempt=self._scope.is_same(redirect.url, redirect.details.hops))
+        exempt = redirect.details.dont_filter or self._scope.is_same(redirect.url, redirect.details.hops)
+        return Moved(found, key, exempt)
 
     # 3b. A failure: again later, or given up, which the errback hears of.
 

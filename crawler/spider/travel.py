@@ -199,7 +199,7 @@ class Moved(Outcome, frozen=True):
     request: Found
     key: bytes
     exempt: bool = False
-    """The target stands in its own chain (a cookie bounce): dedup does not apply."""
+    """The target stands in its own chain (a cookie bounce), or must not be filtered: dedup does not apply."""
 
 
 class Retry(Outcome, frozen=True):

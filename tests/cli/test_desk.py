@@ -11,7 +11,7 @@ from crawler import Request, Spider
 from crawler.cli.desk import Desk
 from crawler.cli.fetch import OnePage
 from crawler.config import Config, CrawlConfig, FetchConfig, ParseConfig, PolitenessConfig
-from crawler.errors import SpiderError, UsageError
+from crawler.errors import CrawlerError, SpiderError, UsageError
 
 CONFIG = Config(
     crawl=CrawlConfig(max_pages=1, max_time=0.001),
@@ -78,6 +78,35 @@ async def test_redirects_are_followed_and_each_exchange_is_known(site, other_sit
     (answer,) = await fetched(site.url + "/here", config=CONFIG_ANY)
     assert answer.response.url == other_site.url + "/there"
     assert [(one.status, one.kind) for one in answer.exchanges] == [(302, "moved"), (200, "")]
+
+
+async def test_a_redirect_to_a_page_that_was_fetched_before_is_an_answer_again(site):
+    async def moved(request):
+        raise web.HTTPFound("/there")
+
+    site.handlers["/here"] = moved
+    site.pages["/there"] = "arrived"
+    answers = await fetched(site.url + "/here", site.url + "/here")
+    assert [answer.response.text for answer in answers] == ["arrived", "arrived"]
+
+
+class InEnglish(Shop):
+    async def process_request(self, request):
+        if "lang" in request.url:
+            return Request(request.url, callback=self.never, cb_kwargs={"x": 1}, errback=self.never)
+        return Request(request.url + "?lang=en")
+
+    def never(self, response, x=0):
+        raise AssertionError
+
+
+async def test_a_hook_that_returns_another_request_still_brings_the_page_to_the_desk(site):
+    async def page(request):
+        return web.Response(text=f"in {request.query['lang']}", status=404)
+
+    site.handlers["/"] = page
+    answers = await fetched(site.url + "/", site.url + "/", cls=InEnglish)
+    assert [answer.response.text for answer in answers if answer.response] == ["in en", "in en"]
 
 
 CONFIG_ANY = Config(
@@ -185,4 +214,37 @@ async def test_a_spider_that_cannot_open_is_told_to_the_person_and_leaves_no_thr
     with pytest.raises(SpiderError, match="pages"):
         await fetched("http://127.0.0.1:9/", cls=type("Strict", (Shop,), {"__annotations__": {"pages": int}}),
                       arguments={"pages": "many"})  # fmt: skip
-    assert not [thread for thread in threading.enumerate() if thread.name == "desk"]
+    assert not desks()
+
+
+def desks():
+    """The threads of desks."""
+    return [thread for thread in threading.enumerate() if thread.name == "desk"]
+
+
+async def test_a_desk_that_is_left_before_its_spider_has_opened_ends_its_crawl():
+    opening = threading.Event()
+
+    class Opening(Shop):
+        async def opened(self):
+            opening.set()
+            await asyncio.Event().wait()
+
+    def work():
+        desk = Desk(Opening, CONFIG, {})
+        desk._thread.start()
+        opening.wait()
+        desk.__exit__(None, None, None)
+
+    await asyncio.wait_for(asyncio.to_thread(work), 60)
+    assert not desks()
+
+
+def test_a_crawl_never_begins_at_a_desk_that_was_left():
+    Shop.seen.clear()
+    desk = Desk(Shop, CONFIG, {})
+    desk.__exit__(None, None, None)
+    desk._run()
+    assert Shop.seen == []
+    with pytest.raises(CrawlerError, match="ended"):
+        desk._ready.result(0)

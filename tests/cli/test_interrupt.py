@@ -59,6 +59,36 @@ async def test_a_page_that_is_being_waited_for_is_given_up(start, slow, site, ty
     assert await running.ended() == (code, "", "")
 
 
+OPENING = """
+from crawler import Spider
+import asyncio
+
+class Opening(Spider):
+    name = "opening"
+    start_urls = ["{url}/"]
+
+    async def opened(self):
+        self.logger.error("opening")
+        await asyncio.Event().wait()
+
+    def parse(self, response):
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("typed", [["parse", "opening", "{url}/"], ["shell", "--spider", "opening", "{url}/"]])
+async def test_a_desk_whose_spider_is_still_opening_is_given_up(start, project, site, typed, number):
+    (project / "spiders" / "opening.py").write_text(OPENING.format(url=site.url))
+    running = await start(*[word.format(url=site.url) for word in typed])
+    await running.says("opening")
+    running.process.send_signal(number)
+    ended = await running.ended()
+    assert (ended.code, ended.out) == (128 + number, "")
+    assert "Traceback" not in ended.err
+    assert not site.seen
+
+
 async def test_the_shell_s_prompt_and_what_is_typed_there_end_too(start, slow, site):
     running = await start("shell", f"{site.url}/", stdin=asyncio.subprocess.PIPE)
     running.process.stdin.write(b"fetch('/slow')\n")

@@ -81,6 +81,21 @@ async def test_a_redirect_back_to_itself_is_followed_once_the_cookie_is_there(cr
     assert [one.outcome for one in run.ended] == ["moved", "moved", "done"]
 
 
+async def test_where_a_request_that_must_not_be_filtered_leads_is_fetched_once_more_too(crawl: Any) -> None:
+    class Twice(Walk):
+        def parse(self, response: Any) -> Any:
+            if response.url.endswith("/1"):
+                yield from (Request(f"{HOST}/{n}", dont_filter=True, callback="never") for n in (2, 3, 1))
+
+        def never(self, response: Any) -> Any:
+            yield {"url": response.url}
+
+    run = crawl(Twice, answers={"/1": page(), "/2": f"{HOST}/1", "/3": f"{HOST}/1"})
+    assert (await run.engine.run()).violations == ()
+    assert run.web.asked == {"/1": 4, "/2": 1, "/3": 1}
+    assert len(run.sink.items) == 3
+
+
 async def test_a_start_url_s_redirect_widens_the_scope(crawl: Any) -> None:
     run = crawl(answers={"/1": "https://b.example/", "https://b.example/": page("https://b.example/2", "/3")})
     summary = await run.engine.run()
