@@ -105,7 +105,9 @@ class Mirror:
         del self._held[lane.host], self._held_ids[held.id]
         self._in_flight -= len(handed)
         lane.give_back()
-        self._released.append(Released(lane.host, state, next_at, lane.next_due or self.now))
+        # What is ending may come back as a retry at any time: then the host is due at once, and its lease says when.
+        due = self.now if lane.ending else lane.next_due or self.now
+        self._released.append(Released(lane.host, state, next_at, due))
         return handed
 
     def take_released(self) -> list[Released]:

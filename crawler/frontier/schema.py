@@ -155,6 +155,13 @@ def _each(column: str, width: int) -> str:
 _BEYOND_HOST = "CAST({host} || x'ff' AS BLOB)"
 _HAS_ROWS = "EXISTS (SELECT 1 FROM queue WHERE place > host.id AND place < " + _BEYOND_HOST.format(host="host.id") + ")"
 
+_HAS_FRESH_ROWS = (
+    f"EXISTS (SELECT 1 FROM queue WHERE place > CAST(host.id || x'{FRESH_RANGE.hex()}' AS BLOB) "
+    f"AND place < CAST(host.id || x'{RETRY_RANGE.hex()}' AS BLOB))"
+)
+# A host was released with the time of what its window held; rows may have come since that wait for nothing.
+_RELEASED_DUE = f"CASE WHEN {_HAS_FRESH_ROWS} THEN min(given.due, NEW.latest) ELSE given.due END"
+
 NEW, WOKE, EMPTIED = 0, 1, 2
 """What the trigger tells: hosts never seen before, hosts that have rows again, hosts whose last row has ended."""
 
@@ -188,7 +195,7 @@ CREATE TEMP TRIGGER commit_group INSTEAD OF INSERT ON grp BEGIN
         ) AS given WHERE host.id = given.id;
     UPDATE host SET
             state = given.state, next_at = given.next_at,
-            due = CASE WHEN {_HAS_ROWS} THEN max(given.next_at, given.due) END
+            due = CASE WHEN {_HAS_ROWS} THEN max(given.next_at, {_RELEASED_DUE}) END
         FROM (
             SELECT {_fixed("back_hosts", HOST)} AS id, {_number("back_next")} AS next_at, {_number("back_due")} AS due,
                 {_spanned("back_spans", "back_states")} AS state

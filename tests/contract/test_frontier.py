@@ -134,6 +134,41 @@ async def test_a_lease_says_when_its_first_ticket_is_due(frontier):
     assert (again.host, again.next_due) == ("a.example", NOW + 8.5)
 
 
+@pytest.mark.parametrize("released_first", [True, False], ids=["in the release's act", "in the act before"])
+async def test_a_row_that_comes_with_a_release_does_not_wait_for_its_host_s_retry(frontier, released_first):
+    await seed(frontier, "a.example/", "b.example/", "z.example/")
+    leases = await lease(frontier)
+    (mine,) = (await frontier.peek(leases["a.example"], NOW, 1)).tickets
+    (theirs,) = (await frontier.peek(leases["b.example"], NOW, 1)).tickets
+    await end(frontier, mine, Retry(NOW + 3600, "dns"))
+    if released_first:
+        await frontier.release(leases["a.example"], b"", NOW)
+    committing = asyncio.ensure_future(end(frontier, theirs, finds=finds(wanted("a.example/new"))))
+    await asyncio.sleep(0)
+    if not released_first:
+        await frontier.release(leases["a.example"], b"", NOW)
+    await committing
+    await frontier.release(leases["z.example"], b"", NOW + 60)
+    (first,) = await frontier.lease(NOW + 1, 1)
+    assert (first.host, first.next_due) == ("a.example", 0.0)
+    await frontier.release(first, b"", NOW + 70)
+    assert [one.host for one in await frontier.lease(NOW + 1, 2)] == ["z.example", "a.example"], "nor less than it may"
+
+
+async def test_a_host_released_while_a_retry_is_being_committed_is_due_at_that_one(frontier):
+    await seed(frontier, "a.example/1", "a.example/2", "z.example/")
+    leases = await lease(frontier)
+    late, soon = (await frontier.peek(leases["a.example"], NOW, 2)).tickets
+    await end(frontier, late, Retry(NOW + 3600, "dns"))
+    committing = asyncio.ensure_future(end(frontier, soon, Retry(NOW + 10, "dns")))
+    await asyncio.sleep(0)
+    await frontier.release(leases["a.example"], b"", NOW)
+    await committing
+    await frontier.release(leases["z.example"], b"", NOW + 60)
+    (first,) = await frontier.lease(NOW + 11, 1)
+    assert (first.host, first.next_due) == ("a.example", NOW + 10)
+
+
 async def test_a_released_host_waits_for_its_retry_not_only_for_its_delay(frontier):
     await seed(frontier, "a.example/", "b.example/")
     leases = await lease(frontier)
