@@ -148,7 +148,7 @@ class Seeds:
         key, found = found_of(request, self._scope.dedup)
         self._scope.started_at(found.host)
         if request.dont_filter:
-            key = urls.hash_host(found.host) + urls.hash_request(request.method, f"{number} {found.url}", b"start")
+            key = urls.key_of(found.host, request.method, f"{number} {found.url}", b"start")
         return key, found
 
     # ---- storing -------------------------------------------------------------------------------------------------

@@ -228,12 +228,11 @@ class Harvest:
                 return
             # What cannot travel raises here, before its key could stand without its record.
             self._records.append(_record(Found(host, url, request.priority, encode_request(request))))
-            self._keys += self._host_hash
+            self._keys += urls.key_of(
+                host, request.method, self._counting(url), request.body, unlike=request.dont_filter
+            )
             if request.dont_filter:
                 self._unlike.append(len(self._records) - 1)
-                self._keys += urls.hash_unlike()
-            else:
-                self._keys += urls.hash_request(request.method, self._counting(url), request.body)
 
     def _check_callback(self, known: Callbacks, request: Request) -> None:
         try:

@@ -234,16 +234,16 @@ def is_plain(request: Request) -> bool:
 
 
 def found_of(request: Request, dedup: Dedup = STANDARD) -> tuple[bytes, Found]:
-    """The key and the travelling form of a request."""
+    """The key and the travelling form of a request. With `dont_filter` the key is another one at each call."""
     host = urls.host_key(request.url)
-    key = urls.hash_host(host) + urls.hash_request(request.method, dedup.url(request.url), request.body)
+    key = urls.key_of(host, request.method, dedup.url(request.url), request.body, unlike=request.dont_filter)
     return key, Found(host, request.url, request.priority, encode_request(request))
 
 
 def found_at(url: str, details: Details, priority: int = 0, dedup: Dedup = STANDARD) -> tuple[bytes, Found]:
     """As `found_of`, for a normalised URL with its details: what a redirect leads to."""
     host = urls.host_key(url)
-    key = urls.hash_host(host) + urls.hash_request(details.method, dedup.url(url), details.body)
+    key = urls.key_of(host, details.method, dedup.url(url), details.body, unlike=details.dont_filter)
     return key, Found(host, url, priority, encode_details(details))
 
 

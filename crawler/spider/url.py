@@ -192,6 +192,14 @@ def in_scope(host: str, domains: Iterable[str]) -> bool:
     return False
 
 
+def key_of(host: str, method: str, url: str, body: bytes, *, unlike: bool = False) -> bytes:
+    """The key of a request: requests with the same one are fetched once. No other has that of one that is `unlike`.
+
+    host: the host's key; url: as dedup has it, without what makes no difference.
+    """
+    return hash_host(host) + (os.urandom(8) if unlike else hash_request(method, url, body))
+
+
 def hash_host(host: str) -> bytes:
     """The first 32 bits of a key: the same for all URLs of a host, so that they lie together on disk."""
     return hashlib.blake2b(host.encode(), digest_size=HOST_KEY_BYTES).digest()
@@ -203,8 +211,3 @@ def hash_request(method: str, url: str, body: bytes) -> bytes:
         return hashlib.blake2b(url.encode(), digest_size=8).digest()
     whole = b"\0".join((method.encode(), url.encode(), body))
     return hashlib.blake2b(whole, digest_size=8, person=b"with body").digest()
-
-
-def hash_unlike() -> bytes:
-    """The last 64 bits of a key that no other request has: for one that must be fetched even if it is known."""
-    return os.urandom(8)

@@ -84,6 +84,29 @@ async def test_a_start_url_that_redirects_widens_the_scope_to_where_it_leads(sit
     assert result.stats.outcomes == {"done": 2, "moved": 1}
 
 
+class LoggingIn(Walker):
+    name = "logging-in"
+
+    def parse(self, response: Response) -> Any:
+        yield {"parsed": response.url}
+        yield Request(response.urljoin("/login"), self.inside, dont_filter=True)
+
+    def inside(self, response: Response) -> Any:
+        yield {"inside": response.url}
+
+
+async def test_what_must_not_be_filtered_arrives_at_a_known_page_by_a_redirect_too(site: Site) -> None:
+    async def home(request: web.Request) -> web.Response:
+        raise web.HTTPFound("/")
+
+    site.pages["/"] = links()
+    site.handlers["/login"] = home
+    result = await crawler.crawl(LoggingIn, root=f"{site.url}/", settings=QUICK)
+    assert result.items == [{"parsed": f"{site.url}/"}, {"inside": f"{site.url}/"}]
+    assert result.stats.outcomes == {"done": 2, "moved": 1}
+    assert site.seen["/"] == 2
+
+
 async def test_robots_txt_is_obeyed_and_can_be_switched_off(site: Site) -> None:
     async def robots(request: web.Request) -> web.Response:
         return web.Response(text="User-agent: crawler\nDisallow: /private")

@@ -23,6 +23,7 @@ from crawler.spider.request import (
 )
 from crawler.spider.timeouts import Timeouts
 from crawler.spider.travel import PLAIN, decode_details
+from crawler.spider.url import HOST_KEY_BYTES
 
 URL = "http://shop.example/p?x=1"
 
@@ -85,7 +86,8 @@ def test_a_request_arrives_elsewhere_as_it_was_written(arguments: dict[str, Any]
     arrived = request_of(URL, encode_request(request), request.priority)
     assert same(arrived, request)
     assert encode_request(arrived) == encode_request(request)
-    assert found_of(arrived) == found_of(request)
+    (key, found), (same_key, same_found) = found_of(request), found_of(arrived)
+    assert (same_key == key, same_found) == (not request.dont_filter, found)
     assert same(request.replace(), request)
 
 
@@ -206,6 +208,18 @@ def test_the_key_is_of_method_url_and_body_and_nothing_else() -> None:
 def test_a_redirects_target_is_found_as_a_request_for_it_would_be() -> None:
     request = Request(URL, "parse_item", body=b"x", method="POST", priority=2)
     assert found_at(URL, details_of(request), 2) == found_of(request)
+
+
+def test_what_must_not_be_filtered_has_a_key_of_its_own_each_time() -> None:
+    plain = Request(URL, "parse_item")
+    request = plain.replace(dont_filter=True)
+    found = [
+        found_of(plain),
+        *(found_of(request) for _ in range(2)),
+        *(found_at(URL, details_of(request)) for _ in range(2)),
+    ]
+    assert len({key for key, _ in found}) == 5
+    assert len({key[:HOST_KEY_BYTES] for key, _ in found}) == 1
 
 
 def test_kwargs_are_opened_only_where_the_callback_runs() -> None:

@@ -279,6 +279,13 @@ def test_keys_tell_requests_apart_by_method_url_and_body() -> None:
     assert len(urls.hash_host("a.example")) == urls.HOST_KEY_BYTES
 
 
+def test_a_key_is_of_the_host_and_the_request_or_of_nothing_else() -> None:
+    parts = ("a.example", "GET", "http://a.example/", b"")
+    assert urls.key_of(*parts) == urls.hash_host(parts[0]) + urls.hash_request(*parts[1:])
+    assert len({urls.key_of(*parts), urls.key_of(*parts, unlike=True), urls.key_of(*parts, unlike=True)}) == 3
+    assert len(urls.key_of(*parts, unlike=True)) == urls.KEY_BYTES
+
+
 def test_keys_are_the_same_in_every_process() -> None:
     """They are stored: a change of the hash would make every job on disk forget what it has seen."""
     assert urls.hash_host("books.example").hex() == "782b027d"
