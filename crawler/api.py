@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -91,11 +90,11 @@ async def crawl(
         )
     if resume or retry_failed:
         raise UsageError("resume and retry_failed need the folder of a job: job=PATH")
-    sink: AnySink = ListSink() if output is None else _sink(output, configure(spider, settings))
+    config = configure(spider, settings)
+    sink: AnySink = ListSink() if output is None else _sink(output, config)
     bus = Bus()
     failed: list[FailedPage] = []
     bus.on(TicketEnded, lambda event: _note(failed, event))
-    config = configure(spider, settings)
     engine = build(spider, config=config, sinks=[sink], arguments=arguments, bus=bus)
     with watching(engine, spider, config.diagnostics):
         summary = await engine.run()
@@ -127,7 +126,7 @@ async def _crawl_job(
                 retry_failed=retry_failed,
             )  # fmt: skip
             with watching(engine, spider, loaded.config.diagnostics):
-                end = End(time.time(), await engine.run())
+                end = End(await engine.run())
             errors = dict(sink.errors)
             if not end.summary.resumable:
                 job.finish(end)
@@ -149,7 +148,8 @@ async def stream(
     """`async with stream(Books) as items: async for item in items: …`
 
     The crawl slows down when `buffer` items wait to be taken. Leaving the block cancels it. Items are delivered at
-    most once: one that was taken is gone.
+    most once: one that was taken is gone. What ends the crawl in an error is raised after the last item, or to those
+    who leave before it where the block ends.
 
     job, resume: as for `crawl`. A later call goes on with the pages that are left; an item that was on its way to you
     when the process died is not delivered again.
@@ -175,12 +175,15 @@ async def stream(
         )
         crawling = asyncio.create_task(_run(engine, opened), name=f"crawl {spider.__qualname__}")
         crawling.add_done_callback(lambda _: sink.end())
+        items = _Items(sink, crawling)
         try:
             with watching(engine, spider, loaded.config.diagnostics):
-                yield _items(sink, crawling)
+                yield items
         finally:
             crawling.cancel()
             await asyncio.wait([crawling])
+        if not items.ended and not crawling.cancelled():
+            crawling.result()
 
 
 async def _run(engine: Engine, job: Job | None) -> None:
@@ -189,13 +192,31 @@ async def _run(engine: Engine, job: Job | None) -> None:
         return
     summary = await engine.run()
     if job is not None and not summary.resumable:
-        job.finish(End(time.time(), summary))
+        job.finish(End(summary))
 
 
-async def _items(sink: StreamSink, crawling: asyncio.Task[None]) -> AsyncIterator[Any]:
-    async for item in sink:
-        yield item
-    await crawling  # raises what ended the crawl, if anything did
+class _Items:
+    """What the block iterates over: the sink, and at its end what ended the crawl, if anything did."""
+
+    def __init__(self, sink: StreamSink, crawling: asyncio.Task[None]) -> None:
+        self._sink = sink
+        self._crawling = crawling
+        self.ended = False
+        """The block has come to the end, and has been told."""
+
+    def __aiter__(self) -> _Items:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await anext(self._sink)
+        except StopAsyncIteration:
+            self.ended = True
+            await self._crawling
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Items of {self._sink!r}>"
 
 
 def _check_path(name: str, given: object) -> None:

@@ -340,6 +340,38 @@ async def test_a_stream_in_a_folder_goes_on_with_what_is_left(site: Site, tmp_pa
         assert [item async for item in items] == [], "it has ended"
 
 
+class Refused(Walk):
+    """Its crawl ends with an error, as soon as it has begun."""
+
+    async def opened(self) -> None:
+        raise UsageError("no password given")
+
+
+async def crawl_over() -> None:
+    await asyncio.wait([task for task in asyncio.all_tasks() if task.get_name().startswith("crawl ")])
+
+
+@pytest.mark.parametrize("iterates", [True, False])
+async def test_what_ended_a_streamed_crawl_is_raised_also_to_those_who_leave_early(iterates: bool) -> None:
+    with pytest.raises(UsageError, match="no password given"):
+        async with crawler.stream(Refused, root="http://127.0.0.1:1/") as items:
+            await crawl_over()
+            if iterates:
+                async for _ in items:
+                    pass
+
+
+async def test_but_not_twice_and_not_instead_of_the_block_s_own_error() -> None:
+    async with crawler.stream(Refused, root="http://127.0.0.1:1/") as items:
+        with pytest.raises(UsageError, match="no password given"):
+            async for _ in items:
+                pass
+    with pytest.raises(LookupError):
+        async with crawler.stream(Refused, root="http://127.0.0.1:1/"):
+            await crawl_over()
+            raise LookupError
+
+
 async def test_a_folder_of_crawl_is_not_streamed(site: Site, tmp_path: Path) -> None:
     await crawler.crawl(Walk, root=f"{site.url}/1", job=tmp_path)
     with pytest.raises(UsageError, match="holds a job with the output 'none', not '-'"):

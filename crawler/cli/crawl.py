@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,7 +221,7 @@ def _run(
     summary, received, record = seen.summary, seen.received, seen.record
     unreachable.close()
     if not (summary.resumable and job.definition.lasts):
-        job.finish(End(time.time(), summary))
+        job.finish(End(summary))
     found = findings.findings(summary, record)
     try:
         job.keep(DIAGNOSIS, Diagnosis(summary, record))

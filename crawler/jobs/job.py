@@ -68,7 +68,6 @@ class _Format(msgspec.Struct, frozen=True):
 class End(msgspec.Struct, frozen=True):
     """How a job ended."""
 
-    at: float
     summary: Summary
 
     @property

@@ -67,7 +67,7 @@ async def test_a_line_says_state_pages_items_failed_size_and_age(crawler, jobs):
 
 async def test_an_ended_job_says_why_unless_it_simply_finished(crawler, jobs):
     job = await stored(jobs)
-    job.finish(End(2000.0, SUMMARY))
+    job.finish(End(SUMMARY))
     assert crawler("jobs").out.endswith("  finished (max_pages)\n")
 
 
@@ -118,7 +118,7 @@ def test_a_job_in_memory_shows_what_its_summary_says_or_that_it_broke_off(crawle
     job = made(jobs, lasts=False)
     (row,) = json.loads(crawler("jobs", "--json").out)
     assert (row["state"], row["pages"]) == ("broken off", 0)
-    job.finish(End(2000.0, SUMMARY))
+    job.finish(End(SUMMARY))
     (row,) = json.loads(crawler("jobs", "--json").out)
     assert (row["state"], row["reason"], row["pages"], row["items"], row["failed"], row["left"]) == (
         "finished", "max_pages", 7, 21, 3, 3,
@@ -165,7 +165,7 @@ def test_control_characters_of_a_name_reach_no_terminal(crawler, jobs):
 
 async def test_a_reason_of_the_spiders_stays_on_its_line(crawler, jobs):
     job = await stored(jobs)
-    job.finish(End(2000.0, msgspec.structs.replace(SUMMARY, reason="enough\nbooks/20270101T000000Z")))
+    job.finish(End(msgspec.structs.replace(SUMMARY, reason="enough\nbooks/20270101T000000Z")))
     assert crawler("jobs").out.endswith("  finished (enough\\nbooks/20270101T000000Z)\n")
 
 

@@ -132,7 +132,7 @@ def test_other_arguments_are_another_job(desk):
 
 def test_an_ended_job_is_not_gone_on_with(desk):
     first = desk.choose()
-    first.job.finish(End(5.0, SUMMARY))
+    first.job.finish(End(SUMMARY))
     assert not desk.choose().resumed
     assert len(desk.folders()) == 2
 
@@ -231,7 +231,7 @@ def test_retry_failed_takes_the_newest_job_also_an_ended_one(desk):
     with pytest.raises(UsageError, match="shop has no job whose failed requests could be put back"):
         desk.choose(retry_failed=True)
     first = desk.choose()
-    first.job.finish(End(5.0, SUMMARY))
+    first.job.finish(End(SUMMARY))
     chosen = desk.choose(retry_failed=True)
     assert chosen.job.folder == first.job.folder
     assert chosen.words[0].startswith(f"putting back the failed requests of {first.job.name}")
@@ -253,7 +253,7 @@ def test_a_job_that_ends_while_we_wait_for_its_lock_is_not_begun_again(desk, mon
 
     def ends_meanwhile(job):
         if job.folder == first.job.folder:
-            job.finish(End(5.0, SUMMARY))
+            job.finish(End(SUMMARY))
         return enter(job)
 
     monkeypatch.setattr(Job, "__enter__", ends_meanwhile)

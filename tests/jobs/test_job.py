@@ -75,7 +75,7 @@ def test_a_field_that_a_later_version_adds_is_no_damage(jobs: Jobs) -> None:
 
 def test_a_damaged_end_is_not_taken_for_unfinished(jobs: Jobs) -> None:
     job = jobs.create(definition())
-    (job.folder / "end.json").write_text('{"at"')
+    (job.folder / "end.json").write_text('{"summary"')
     with pytest.raises(JobError, match=r"end.json is damaged"):
         job.end()
 
@@ -93,9 +93,9 @@ def test_an_older_damaged_job_is_in_nobody_s_way(jobs: Jobs) -> None:
 
 def test_an_end_is_kept_and_taken_back(jobs: Jobs) -> None:
     job = jobs.create(definition())
-    job.finish(End(2000.0, SUMMARY))
+    job.finish(End(SUMMARY))
     end = load(job.folder).end()
-    assert end == End(2000.0, SUMMARY)
+    assert end == End(SUMMARY)
     assert end.reason == "max_pages"
     job.reopen()
     assert job.end() is None
@@ -107,17 +107,17 @@ def test_an_end_that_cannot_be_written_is_one_sentence_and_leaves_nothing_half(j
     job = jobs.create(definition())
     (job.folder / "end.json").mkdir()
     with pytest.raises(JobError, match=r"end.json cannot be written: Is a directory"):
-        job.finish(End(2000.0, SUMMARY))
+        job.finish(End(SUMMARY))
     assert sorted(entry.name for entry in job.folder.iterdir()) == ["end.json", DEFINITION]
 
 
 def test_an_end_of_an_older_version_without_the_newer_counts_is_read(jobs: Jobs) -> None:
     job = jobs.create(definition())
-    plain = msgspec.to_builtins(End(2000.0, SUMMARY))
+    plain = msgspec.to_builtins(End(SUMMARY))
     for name in ("earlier_pages", "resumable", "violations"):
         del plain["summary"][name]
     (job.folder / "end.json").write_text(json.dumps(plain))
-    assert job.end() == End(2000.0, SUMMARY)
+    assert job.end() == End(SUMMARY)
 
 
 # ---- the lock --------------------------------------------------------------------------------------------------------
