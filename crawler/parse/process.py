@@ -26,10 +26,6 @@ from crawler.parse.board import Board, scratch
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 MAX_DUMP = 64 * 1024
-KEPT = 32 * 1024 * 1024
-"""Bytes of free memory that a process keeps for its next page. glibc gives a document's memory back after each page
-and has it mapped anew for the next one: that is a tenth of the CPU of a page of 9 KB."""
-_KEEP_MEMORY = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 LAST_MOMENT = 0.5
 """Seconds from the end of a process's socket, which the kernel closes first, to its own."""
 
@@ -133,8 +129,6 @@ def _environment() -> dict[str, str]:
     if _ROOT not in {*site.getsitepackages(), site.getusersitepackages()}:
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = _ROOT + (os.pathsep + known if known else "")
-    for name in _KEEP_MEMORY:
-        environment.setdefault(name, str(KEPT))
     return environment
 
 

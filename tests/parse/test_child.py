@@ -199,11 +199,3 @@ def test_the_package_is_found_by_its_children_also_when_it_is_not_installed(monk
     assert process._environment()["PYTHONPATH"] == f"{ROOT}{os.pathsep}/somewhere"
     monkeypatch.setattr(process.site, "getsitepackages", lambda: [ROOT])
     assert process._environment()["PYTHONPATH"] == "/somewhere"
-
-
-def test_memory_is_kept_for_the_next_page_unless_the_person_has_said_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000")
-    environment = process._environment()
-    assert int(environment["MALLOC_TRIM_THRESHOLD_"]) == process.KEPT
-    assert environment["MALLOC_MMAP_THRESHOLD_"] == "1000"
