@@ -59,7 +59,8 @@ def judge(*, now: float, since: float, pardon: float, heard: float, timeout: flo
         return Verdict(kill=True)
     if since and age >= TAKE_BACK_AFTER:
         return Verdict(is_slow=True, look_after=timeout - age)
-    return Verdict(look_after=min(timeout, TAKE_BACK_AFTER if since else timeout) - age)
+    # Between pages too: the next one has begun by then, or does at once.
+    return Verdict(look_after=min(timeout - age, TAKE_BACK_AFTER - (age if since else 0.0)))
 
 
 class Restarts:

@@ -54,8 +54,10 @@ LATE = policy.TAKE_BACK_AFTER
         # everything had been stopped for 400 s meanwhile
         (500.0, 100.0, 400.0, 90.0, Verdict(look_after=LATE)),
         (500.0, 100.0, 380.0, 90.0, Verdict(is_slow=True, look_after=10.0)),
-        # between two pages: a moment as a rule, and a hold-up of the whole process otherwise
-        (100.0, 0.0, 0.0, 99.0, Verdict(look_after=29.0)),
+        # between two pages: a moment as a rule, so look again as soon as the next one could be slow; a hold-up of the
+        # whole process otherwise
+        (100.0, 0.0, 0.0, 99.0, Verdict(look_after=LATE)),
+        (129.9, 0.0, 0.0, 100.0, Verdict(look_after=pytest.approx(0.1))),
         (130.0, 0.0, 0.0, 99.0, Verdict(kill=True)),
     ],
 )
@@ -75,6 +77,16 @@ def test_the_next_look_is_never_later_than_the_deadline(since: float, ran: float
     if not verdict.kill:
         assert 0 < verdict.look_after <= timeout
         assert ran + verdict.look_after <= timeout * (1 + 1e-6) + 1e-6
+
+
+@given(st.floats(1, 1e6), st.floats(0, 1e4), st.floats(0.01, 600), st.booleans())
+def test_a_page_that_is_not_slow_yet_or_has_not_begun_is_looked_at_in_time(
+    at: float, for_long: float, timeout: float, between: bool
+) -> None:
+    since, heard = (0.0, at) if between else (at, 0.0)
+    verdict = judge(now=at + for_long, since=since, pardon=0.0, heard=heard, timeout=timeout)
+    if not (verdict.kill or verdict.is_slow):
+        assert 0 < verdict.look_after <= LATE
 
 
 def test_single_deaths_are_replaced_at_once() -> None:
