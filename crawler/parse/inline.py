@@ -29,7 +29,38 @@ MAX_CALLBACKS = 64
 """Async callbacks under way at once; each holds a page and perhaps its document tree."""
 BUILDERS = os.cpu_count() or 2
 """Document trees built at once. Who waits for a thread is not late yet: thirty pages of 8 MB made each other so."""
-_deadline: ContextVar[asyncio.Timeout | None] = ContextVar("deadline", default=None)
+
+
+class Clock:
+    """A callback's deadline. It stands still while anybody is inside `not_counted`: several tasks of the callback's may
+    be, and one may outlive it."""
+
+    def __init__(self, timeout: float) -> None:
+        self.deadline = asyncio.timeout(timeout)
+        self.is_over = False
+        """The callback has ended: there is nothing left to stop or to set."""
+        self._inside = 0
+        self._left = 0.0
+
+    def stop(self) -> None:
+        """The first one in stops it."""
+        self._inside += 1
+        if self._inside == 1 and (when := self.deadline.when()) is not None and self._is_set:
+            self._left = when - asyncio.get_running_loop().time()
+            self.deadline.reschedule(None)
+
+    def go_on(self) -> None:
+        """The last one out sets it again, to what was left."""
+        self._inside -= 1
+        if self._inside == 0 and self._is_set:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self._left)
+
+    @property
+    def _is_set(self) -> bool:
+        return not (self.is_over or self.deadline.expired())
+
+
+_clock: ContextVar[Clock | None] = ContextVar("clock", default=None)
 
 
 class Inline:
@@ -67,16 +98,16 @@ class Inline:
 
     async def _run(self, call: Call, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
         await self._builders.acquire()
-        deadline = asyncio.timeout(self._timeout)
-        token = _deadline.set(deadline)
+        clock = Clock(self._timeout)
+        token = _clock.set(clock)
         try:
-            async with deadline:
-                argument = await self._build(call)
-                if moved := call.moved(argument):
+            async with clock.deadline:
+                argument, moved = await self._build(call)
+                if moved:
                     return answer_of(job, None, counters, moved=moved)
                 await self._call(call, argument, harvest)
         except TimeoutError as late:
-            if deadline.expired():
+            if clock.deadline.expired():
                 return answer_of(job, None, counters, trouble=self._too_late(call, late))
             return answer_of(job, None, counters, trouble=call.trouble(late))
         except StopCrawl as stop:
@@ -90,11 +121,12 @@ class Inline:
         except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
             return answer_of(job, None, counters, trouble=call.trouble(error))
         finally:
-            _deadline.reset(token)
+            clock.is_over = True
+            _clock.reset(token)
         return answer_of(job, harvest, counters, saves=call.saves)
 
-    async def _build(self, call: Call) -> Response | FailedRequest:
-        """What the callback is to be called with, its document tree built in a thread.
+    async def _build(self, call: Call) -> tuple[Response | FailedRequest, str]:
+        """What the callback is to be called with, and where the page sends browsers on to; made in a thread.
 
         A thread cannot be stopped: its place is free again when it has really ended, whoever still waits for it.
         """
@@ -106,7 +138,7 @@ class Inline:
         building.add_done_callback(self._built)
         return await asyncio.shield(building)
 
-    def _built(self, building: asyncio.Future[Response | FailedRequest]) -> None:
+    def _built(self, building: asyncio.Future[tuple[Response | FailedRequest, str]]) -> None:
         self._builders.release()
         if not building.cancelled():
             building.exception()  # seen, even if nobody waits any more
@@ -134,25 +166,23 @@ class Inline:
         return f"<Inline {self.running}/{self._limit} callbacks>"
 
 
-def _prepared(call: Call) -> Response | FailedRequest:
-    """The callback's argument, its body read and its document tree built. Blocks: for a thread."""
+def _prepared(call: Call) -> tuple[Response | FailedRequest, str]:
+    """The callback's argument, its body read and its document tree built, and `Call.moved`. Blocks: for a thread."""
     argument = call.argument()
     if isinstance(argument, Response):
         argument.prepare()
-    return argument
+    return argument, call.moved(argument)
 
 
 @contextlib.asynccontextmanager
 async def not_counted() -> AsyncIterator[None]:
     """What is awaited in here does not count towards the callback's deadline, if one is running in this context."""
-    deadline = _deadline.get()
-    if deadline is None or deadline.expired() or (when := deadline.when()) is None:
+    clock = _clock.get()
+    if clock is None:
         yield
         return
-    loop = asyncio.get_running_loop()
-    left = when - loop.time()
-    deadline.reschedule(None)
+    clock.stop()
     try:
         yield
     finally:
-        deadline.reschedule(loop.time() + left)
+        clock.go_on()

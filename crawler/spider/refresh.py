@@ -16,7 +16,7 @@ LONGEST = 5.0
 _HEAD = 16 * 1024
 """Bytes at a page's beginning in which the element is looked for."""
 _CONTENT = re.compile(
-    r"""[\t\n\f\r ]*(?P<time>[0-9]+|(?=\.))[0-9.]*
+    r"""[\t\n\f\r ]*(?P<time>[0-9]++|(?=\.))[0-9.]*+
     (?:[\t\n\f\r ]*+[;,]|[\t\n\f\r ])[\t\n\f\r ]*+
     (?:url[\t\n\f\r ]*=[\t\n\f\r ]*)?+
     (?:'(?P<single>[^']*)|"(?P<double>[^"]*)|(?P<bare>[^'"].*))""",

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from parse.conftest import failed, items, job
 from crawler.clock import settle
 from crawler.config import ParseConfig
 from crawler.errors import StopCrawl
-from crawler.parse import inline
+from crawler.parse import inline, work
 from crawler.parse.inline import Inline, not_counted
 from crawler.parse.work import Setup
 from crawler.spider.base import Spider
@@ -33,6 +34,9 @@ class Shop(Spider):
     def __init__(self) -> None:
         super().__init__()
         self.gate = asyncio.Event()
+        self.gates = [asyncio.Event(), asyncio.Event()]
+        self.back = 0
+        self.left: asyncio.Task[int] | None = None
         self.closed_at_exit: list[str] = []
         self.rows: list[int] = []
 
@@ -81,6 +85,23 @@ class Shop(Spider):
         async with not_counted():
             await self.gate.wait()
         return {"fetched": 1}
+
+    async def gathers(self, response: Any) -> Any:
+        fetches = [asyncio.create_task(self.fetch_of(gate)) for gate in self.gates]
+        fetched = await asyncio.gather(*fetches)
+        return {"fetched": sum(fetched)}
+
+    async def fetch_of(self, gate: asyncio.Event) -> int:
+        async with not_counted():
+            await gate.wait()
+        self.back += 1
+        await self.gate.wait()
+        return 1
+
+    async def leaves_a_task(self, response: Any) -> Any:
+        self.left = asyncio.create_task(self.fetch_of(self.gates[0]))
+        await asyncio.sleep(0)
+        return {"left": 1}
 
     async def exits(self, response: Any) -> Any:
         raise SystemExit(3)
@@ -192,6 +213,44 @@ async def test_what_is_spent_on_a_turn_of_the_crawl_s_does_not_count() -> None:
     assert items(answer) == [{"fetched": 1}]
 
 
+async def test_the_clock_stands_still_until_the_last_of_several_has_had_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deadlines: list[asyncio.Timeout] = []
+
+    def timeout(delay: float) -> asyncio.Timeout:
+        deadlines.append(asyncio.timeout(delay))
+        return deadlines[-1]
+
+    monkeypatch.setattr(inline, "asyncio", SimpleNamespace(**{**vars(asyncio), "timeout": timeout}))
+    desk = Desk(timeout=30.0)
+    running = asyncio.create_task(desk.run("gathers"))
+    while not desk.spider.gates[1]._waiters:  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+    [deadline] = deadlines
+    assert deadline.when() is None
+    desk.spider.gates[0].set()
+    while desk.spider.back < 1:
+        await asyncio.sleep(0)
+    assert deadline.when() is None, "the other one is still inside"
+    desk.spider.gates[1].set()
+    while desk.spider.back < 2:
+        await asyncio.sleep(0)
+    assert (when := deadline.when()) is not None
+    assert when <= asyncio.get_running_loop().time() + 30.0
+    desk.spider.gate.set()
+    assert items(await running) == [{"fetched": 2}]
+
+
+async def test_what_outlives_its_callback_has_no_clock_to_stop_or_to_set() -> None:
+    desk = Desk(timeout=30.0)
+    assert items(await desk.run("leaves_a_task")) == [{"left": 1}]
+    desk.spider.gates[0].set()
+    desk.spider.gate.set()
+    assert desk.spider.left is not None
+    assert await desk.spider.left == 1
+
+
 async def test_not_counting_outside_a_callback_is_no_mistake() -> None:
     async with not_counted():
         pass
@@ -285,3 +344,20 @@ async def test_the_wait_for_a_thread_to_build_the_document_is_not_the_callback_s
     assert not begun.acquire(blocking=False), "the thread is still at it: nobody else begins"
     go_on.release(3)
     assert [items(await page) for page in pages[1:]] == [[{"one": 1}]] * 2
+
+
+async def test_whether_a_page_sends_browsers_on_is_looked_at_in_the_builder_s_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def look(_: Any) -> str:
+        threads.append(threading.current_thread())
+        return "http://a.example/there"
+
+    monkeypatch.setattr(work, "refresh_of", look)
+    inline = Inline(Shop(), ParseConfig(), Setup(refresh=True))
+    await inline.room()
+    assert (await inline.run(job(), None)).moved == "http://a.example/there"
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
