@@ -133,8 +133,7 @@ class Board:
             self._fd = -1
 
     def _grow(self, slots: int) -> None:
-        # Allocated, not merely sized: a write into a hole of a mapped file on a full disk would be a SIGBUS.
-        os.posix_fallocate(self._fd, 0, _START + slots * _SIZE)
+        _allocate(self._fd, _START + slots * _SIZE)
         self._map.close()
         self._map = mmap.mmap(self._fd, 0)
         self._free.extend(range(slots - 1, self._slots - 1, -1))
@@ -142,3 +141,13 @@ class Board:
 
     def __repr__(self) -> str:
         return f"<Board {self._path} {len(self._taken)} of {self._slots} under way>"
+
+
+def _allocate(fd: int, size: int) -> None:
+    """Make the file that long, not merely with holes: a write into one on a full disk would be a SIGBUS."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    end = os.fstat(fd).st_size  # macOS has no such call
+    while end < size:
+        end += os.pwrite(fd, bytes(size - end), end)

@@ -75,6 +75,16 @@ def test_it_grows_and_shrinks_with_what_is_under_way(boards):
     assert "0 of" in repr(board)
 
 
+def test_it_grows_where_the_system_cannot_allocate(boards, monkeypatch, tmp_path):
+    monkeypatch.delattr(os, "posix_fallocate")
+    board = boards()
+    board.begin(7)
+    for n in range(3000):
+        board.write(n, place(n), float(n))
+    assert (tmp_path / "board").stat().st_blocks * 512 >= 3000 * 40
+    assert [sent.place for sent in boards().read().sent] == [place(n) for n in range(3000)]
+
+
 def test_an_orderly_end_is_told_from_a_death_and_keeps_what_was_under_way(boards):
     board = boards()
     board.begin(1)
