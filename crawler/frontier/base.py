@@ -151,13 +151,6 @@ class SeedCursor(msgspec.Struct, frozen=True):
             digest = hashlib.blake2b(digest + key, digest_size=16).digest()
         return SeedCursor(self.count + len(keys), digest)
 
-    def encode(self) -> bytes:
-        return msgspec.msgpack.encode(self)
-
-    @staticmethod
-    def decode(data: bytes) -> SeedCursor:
-        return msgspec.msgpack.decode(data, type=SeedCursor) if data else SeedCursor()
-
 
 class Sink(Protocol):
     """Where items end up. A position is opaque bytes: everything needed to come back to that point.
@@ -255,9 +248,6 @@ class Frontier(Protocol):
 
     def away(self, ticket: Ticket, *, away: bool) -> None:
         """Whether its page is with a parse process: if this one dies then, it is not by that page."""
-
-    async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
-        """Keep the leases; those that are returned have been lost."""
 
     async def release(self, lease: Lease, state: bytes, next_at: float) -> None:
         """Give a host back, not to be asked before `next_at`. What was handed out and has no end waits again."""

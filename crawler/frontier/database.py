@@ -18,6 +18,9 @@ from crawler.frontier import schema
 T = TypeVar("T")
 Database = sqlite3.Connection
 
+STORE = "frontier.db"
+"""Its name in a job's folder."""
+
 PAGE_CACHE = 24 * 1024
 """KiB of database pages in memory."""
 PATIENCE = 5.0

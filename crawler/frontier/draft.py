@@ -109,6 +109,7 @@ class Draft:
         self._gather(finds, ticket.depth + 1, ticket.id, ticket.url, self._source())
 
     def seed(self, seeds: Sequence[tuple[bytes, Found]]) -> None:
+        """A batch of start requests, each with its key: depth 0, asked for by no page."""
         source = self._source()
         for key, found in seeds:
             self._want(key, found, 0, 0, "", False, source)

@@ -13,32 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from crawler.errors import JobError
+from crawler.frontier import packing
 from crawler.frontier.base import Ended, FrontierStatistics
-from crawler.frontier.database import refuse_foreign, translated
+from crawler.frontier.database import STORE, refuse_foreign, translated
 from crawler.frontier.store import Store
 from crawler.spider.travel import Refused, decode_details
 
 BATCH = 1000
-STORE = "frontier.db"
-
-
-class _Waiting(msgspec.Struct, array_like=True):
-    """The beginning of a cell (`lane.Row`)."""
-
-    id: int
-    key: msgspec.Raw
-    url: msgspec.Raw
-    priority: int
-    depth: int
-    attempt: int
-    details: bytes
-
-
-_UNSTORED = b"\xc0\xc0"
-"""Stands for the two elements of a cell that are not stored (`packing.cell`)."""
 
 
 class Inspection:
@@ -52,7 +34,7 @@ class Inspection:
     def __init__(self, folder: Path) -> None:
         self._path = folder / STORE
         if not self.possible(folder):
-            raise JobError(f"{folder} holds no frontier.db: the job was kept in memory, or never began")
+            raise JobError(f"{folder} holds no {STORE}: the job was kept in memory, or never began")
         self._db = translated(self._connect, self._path)
         self._store = Store(self._db, known=1)
         try:
@@ -101,12 +83,11 @@ class Inspection:
 
     def callbacks(self, most: int = -1) -> Counter[str]:
         """Which callbacks and errbacks the waiting requests name, and how many do. most: so many are read; -1: all."""
-        decode = msgspec.msgpack.Decoder(_Waiting).decode
         found: Counter[str] = Counter()
 
         def read() -> None:
             for (cell,) in self._db.execute("SELECT cell FROM queue LIMIT ?", (most,)):
-                known = decode_details(decode(cell + _UNSTORED).details)
+                known = decode_details(packing.row(cell).details)
                 found.update({known.callback, known.errback} - {""})
 
         if not self._empty:

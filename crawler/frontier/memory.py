@@ -159,9 +159,6 @@ class MemoryFrontier:
     def away(self, ticket: Ticket, *, away: bool) -> None:
         """Nothing outlives the process here."""
 
-    async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
-        return [lease for lease in leases if not self._holds(lease)]
-
     async def release(self, lease: Lease, state: bytes, next_at: float) -> None:
         if not self._holds(lease):
             return

@@ -43,17 +43,9 @@ _encode_row = msgspec.msgpack.Encoder().encode
 _CELL = bytes([0x90 + len(Row.__struct_fields__) + CELL_TAIL])
 
 
-class _Cell(msgspec.Struct, array_like=True, frozen=True):
+class _Cell(Row, array_like=True, frozen=True):
     """A row as SQL hands it out."""
 
-    id: int
-    key: bytes
-    url: str
-    priority: int
-    depth: int
-    attempt: int
-    details: bytes
-    page: int
     referrer: str
     place: bytes
 
@@ -74,6 +66,7 @@ class EndedCell(msgspec.Struct, array_like=True, frozen=True):
         return Ended(row.id, row.url, self.outcome, self.reason, self.detail, row.attempt + 1, self.referrer, self.at)
 
 
+_decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_cells = msgspec.msgpack.Decoder(list[_Cell]).decode
 _decode_ended = msgspec.msgpack.Decoder(list[EndedCell]).decode
 _encode_ended = msgspec.msgpack.Encoder().encode
@@ -93,6 +86,7 @@ def whole_ms(at: float) -> float:
 
 
 def place(host: bytes, at: float, rank: int, number: int) -> bytes:
+    """Where a row stands among all. host: its id; at: FRESH, or the time that its retry waits for; number: its id."""
     ms = round(at * 1000) if at else 0
     # The rank is moved so that it is never negative; 48-bit numbers are packed as 16 and 32 bits.
     return _pack_place(host, ms >> 32, ms & _LOW, rank + UTMOST, number >> 32, number & _LOW)
@@ -115,6 +109,11 @@ def bound(host: bytes, at: Place) -> bytes:
 def cell(row: Row) -> bytes:
     """What is stored of a row."""
     return _CELL + _encode_row(row)[1:]
+
+
+def row(cell: bytes) -> Row:
+    """The row of which this is stored."""
+    return _decode_row(cell + CELL_TAIL * b"\xc0")
 
 
 def entries(counted: bytes) -> list[Entry]:
@@ -149,6 +148,7 @@ def _array(counted: bytes) -> bytes:
 
 
 def numbers(values: Iterable[int]) -> bytes:
+    """Many numbers as one value for SQL: 20 decimal digits each, with a sign in the first place if below 0."""
     return b"".join([b"%020d" % value for value in values])
 
 

@@ -24,7 +24,7 @@ from crawler.errors import JobError, disk_refuses
 from crawler.frontier import packing
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
 from crawler.frontier.board import Board
-from crawler.frontier.database import Database, connect, copy_back, empty_log, translated
+from crawler.frontier.database import STORE, Database, connect, copy_back, empty_log, translated
 from crawler.frontier.lane import FRESH, Entry
 from crawler.frontier.mirror import WIDEST, Held, Mirror
 from crawler.frontier.outputs import Outputs
@@ -63,12 +63,12 @@ class SqliteFrontier:
         wal_limit: int = WAL_LIMIT,
         budgets: Budgets = NO_BUDGETS,
     ) -> None:
-        """folder: the job's; `frontier.db` and `board` lie in it. durability: what a commit survives.
+        """folder: the job's; the store and `board` lie in it. durability: what a commit survives.
 
         known: keys in the cache. window: rows read at once for a host. widest: rows of a host in memory beyond which
         new ones are left to the disk. wal_limit: bytes. budgets: how much of a host, a template, a domain is taken in.
         """
-        self._path = folder / "frontier.db"
+        self._path = folder / STORE
         self._board_path = folder / "board"
         self._outputs = Outputs(sinks)
         self._power = durability == "power"
@@ -247,9 +247,6 @@ class SqliteFrontier:
     def away(self, ticket: Ticket, *, away: bool) -> None:
         if self._board is not None:
             self._board.away(ticket.id, away)
-
-    async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
-        return [lease for lease in leases if self._mirror.holding(lease) is None]
 
     async def release(self, lease: Lease, state: bytes, next_at: float) -> None:
         """Durable with the next act. Until then a crash leaves the host as its last commit left it."""

@@ -87,10 +87,14 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class LeasedHost(msgspec.Struct, frozen=True):
+    """A host that nobody else gets from now on, with its first rows of either kind; times in seconds."""
+
     host: str
     state: bytes
     due: float
+    """Since when, or from when on, it may be asked and has something to ask."""
     sent: float
+    """Of a run that died: when it last asked this host; 0.0: it did not."""
     fresh: Window
     later: Window
     robots: bytes = b""

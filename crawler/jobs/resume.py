@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from crawler.errors import JobError, UsageError, disk_refuses, near_miss
-from crawler.frontier.inspection import STORE, Inspection
+from crawler.frontier.database import STORE
+from crawler.frontier.inspection import Inspection
 from crawler.jobs.job import DEFINITION, END, FORMAT, ITEMS, LOCK, Definition, Identity, Job, begin, load, lock
 from crawler.settings import Settings, describe
 from crawler.spider import blame

@@ -158,13 +158,18 @@ def initial_domains(spider: Spider) -> list[str] | None:
     """The scope at the start: `allowed_domains`, or the hosts of the start URLs; None means anywhere."""
     if hasattr(spider, "allowed_domains"):
         return None if spider.allowed_domains is None else [domain.lower() for domain in spider.allowed_domains]
-    domains: dict[str, None] = {}
-    for url in spider.start_urls:
+    return hosts_of(spider, "start_urls")
+
+
+def hosts_of(spider: Spider, attribute: str) -> list[str]:
+    """The hosts of the URLs that an attribute holds, each once. Raises SpiderError for one that is none."""
+    hosts: dict[str, None] = {}
+    for url in getattr(spider, attribute):
         try:
-            domains[urls.host_key(urls.normalise(url))] = None
+            hosts[urls.host_key(urls.normalise(url))] = None
         except urls.BadURL as bad:
-            raise SpiderError(f"start_urls of {type(spider).__qualname__}: {bad}") from None
-    return list(domains)
+            raise SpiderError(f"{attribute} of {type(spider).__qualname__}: {bad}") from None
+    return list(hosts)
 
 
 _CHANGEABLE = frozenset({"start_urls", "allowed_domains", "handle_httpstatus_list"})

@@ -9,7 +9,7 @@ from typing import Any
 
 from crawler.errors import SpiderError
 from crawler.spider import url as urls
-from crawler.spider.base import Spider
+from crawler.spider.base import Spider, hosts_of
 from crawler.spider.request import Request
 from crawler.spider.response import Response
 from crawler.spider.sitemap import Entry, absolute, parse, sitemaps_in_robots
@@ -42,13 +42,7 @@ class SitemapSpider(Spider):
     def allowed_domains(self) -> Sequence[str] | None:  # type: ignore[override]
         if isinstance(self.sitemap_urls, str):
             raise SpiderError(f"{self._owner}.sitemap_urls is a string; write a list: [{self.sitemap_urls!r}]")
-        hosts: dict[str, None] = {}
-        for url in self.sitemap_urls:
-            try:
-                hosts[urls.host_key(urls.normalise(url))] = None
-            except urls.BadURL as bad:
-                raise SpiderError(f"sitemap_urls of {type(self).__qualname__}: {bad}") from None
-        return list(hosts)
+        return hosts_of(self, "sitemap_urls")
 
     async def start(self) -> AsyncIterator[Request]:
         """One request per `sitemap_urls`."""

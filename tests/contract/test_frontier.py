@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from crawler.errors import JobError
-from crawler.frontier.base import DUPLICATE_ITEM, FENCED, OK, Lease, SeedCursor
+from crawler.frontier.base import DUPLICATE_ITEM, FENCED, OK, Lease
 from crawler.output.sinks.choose import open_sink
 from crawler.output.sinks.memory import ListSink
 from crawler.spider.request import Request, found_of
@@ -177,13 +177,6 @@ async def test_a_released_host_waits_for_its_retry_not_only_for_its_delay(fronti
     await frontier.release(leases["a.example"], b"", NOW)
     await frontier.release(leases["b.example"], b"", NOW + 50)
     assert [one.host for one in await frontier.lease(NOW, 2)] == ["b.example", "a.example"]
-
-
-async def test_renew_names_the_leases_that_are_lost(frontier):
-    await seed(frontier, "a.example/", "b.example/")
-    leases = await lease(frontier)
-    await frontier.release(leases["a.example"], b"", NOW)
-    assert await frontier.renew(list(leases.values())) == [leases["a.example"]]
 
 
 async def test_a_cancelled_lease_keeps_no_host(frontier):
@@ -658,11 +651,11 @@ async def test_an_offer_may_be_large(frontier):
 
 async def test_the_cursor_is_what_was_added_last(frontier):
     assert frontier.cursor == b""
-    cursor = SeedCursor().after([wanted("a.example/")[0]])
-    await frontier.add([wanted("a.example/")], cursor.encode(), False)
-    assert SeedCursor.decode(frontier.cursor) == cursor
+    await frontier.add([wanted("a.example/")], b"first", False)
+    assert frontier.cursor == b"first"
     assert not frontier.statistics().seeds_finished
-    await frontier.add([], cursor.encode(), True)
+    await frontier.add([], b"second", True)
+    assert frontier.cursor == b"second"
     assert frontier.statistics().seeds_finished
     assert (await frontier.add([], b"", False)).duplicates == [0]
     assert frontier.statistics().seeds_finished

@@ -12,7 +12,8 @@ from support.store import HOST, fill
 from crawler.errors import JobError
 from crawler.frontier import schema
 from crawler.frontier.base import FrontierStatistics
-from crawler.frontier.inspection import STORE, Inspection
+from crawler.frontier.database import STORE
+from crawler.frontier.inspection import Inspection
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.spider.request import Request, found_of
 from crawler.spider.travel import Done, Dropped, Failed, Finished, Group

@@ -56,6 +56,7 @@ def test_cells_come_back_as_they_went(many):
         for one in many
     )
     assert packing.entries(b"%08d" % len(many) + joined) == many
+    assert [packing.row(packing.cell(one.row)) for one in many] == [one.row for one in many]
 
 
 @given(rows, st.text(max_size=20), st.text(max_size=20), st.floats(0, 1e12))
