@@ -127,7 +127,7 @@ class Engine:
         self._ending.started = self._clock.now()
         self.bus.emit(CrawlStarted, self._spider.name, self._ending.started)
         async with contextlib.AsyncExitStack() as closing:
-            closing.push_async_callback(self._frontier.close)
+            closing.push_async_exit(self._close_frontier)
             await self._frontier.open()
             self._set_clock()
             if self._retry_failed:
@@ -154,6 +154,18 @@ class Engine:
         summary = self.summary()
         self.bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
+
+    async def _close_frontier(self, kind: type[BaseException] | None, *_: object) -> None:
+        """A crawl that is cancelled waits for no reader of its items; nor does one that is cancelled in here."""
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            self._frontier.give_up()
+        closing = asyncio.ensure_future(self._frontier.close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            self._frontier.give_up()
+            await closing
+            raise
 
     def _set_clock(self) -> None:
         """What is stored counts from a time that this machine's clock may have been set back behind."""
@@ -272,6 +284,8 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(COMMIT_GRACE):
                     await self._committer.drained()
+            if self._ending.resumable:  # somebody wants it to end; a limit that was reached has time for its reader
+                self._frontier.give_up()
 
     def _look_for_end(self) -> None:
         if self._ending.reason is not None:

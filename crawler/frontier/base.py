@@ -184,6 +184,9 @@ class Sink(Protocol):
     def rollback(self, position: bytes) -> None:
         """Undo every append after `position`."""
 
+    def give_up(self) -> None:
+        """Wait for no reader any more; what it has not taken yet is lost. From any thread, also beside other calls."""
+
     def close(self) -> None:
         """Leave a complete file behind and let go of it; idempotent."""
 
@@ -196,6 +199,9 @@ class Frontier(Protocol):
 
     async def close(self) -> None:
         """Wait for the commit that is under way and close the sinks; every lease has ended then. Idempotent."""
+
+    def give_up(self) -> None:
+        """Let no sink wait any longer for a reader that pauses: otherwise `commit` and `close` wait with it."""
 
     @property
     def cursor(self) -> bytes:

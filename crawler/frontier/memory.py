@@ -109,6 +109,9 @@ class MemoryFrontier:
         finally:
             await self._writer.close()
 
+    def give_up(self) -> None:
+        self._outputs.give_up()
+
     @property
     def cursor(self) -> bytes:
         return self._cursor
@@ -181,14 +184,10 @@ class MemoryFrontier:
             self._outputs.keep(positions)
             return self._apply(act)
 
-        def write() -> list[bytes]:
-            return self._outputs.append(act.harvested.items)
+        def write() -> None:
+            self._outputs.keep(self._outputs.append(act.harvested.items))
 
-        def apply(positions: list[bytes]) -> Committed:
-            self._outputs.keep(positions)
-            return self._apply(act)
-
-        return await self._writer.submit(write, apply, lambda _: self._take_back(act))
+        return await self._writer.submit(write, lambda _: self._apply(act), lambda _: self._take_back(act))
 
     async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
         due: dict[str, float] = {}

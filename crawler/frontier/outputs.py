@@ -84,6 +84,11 @@ class Outputs:
         except OSError as refused:
             raise JobError(f"the items cannot be delivered: {refused}") from refused
 
+    def give_up(self) -> None:
+        """Wait for no reader any more; from any thread."""
+        for sink in self._sinks:
+            sink.give_up()
+
     def undo(self) -> None:
         """The commit has failed: take every sink back. What cannot be taken back is before the next group is written,
         or cut at the next start."""

@@ -147,6 +147,9 @@ class SqliteFrontier:
                 board.leave()
                 self._act(work)
 
+    def give_up(self) -> None:
+        self._outputs.give_up()
+
     @property
     def cursor(self) -> bytes:
         return self._mirror.cursor

@@ -1,6 +1,7 @@
 """`crawler crawl`, as a process: where items go, what is said, how it ends, and that nothing is left behind."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -331,6 +332,29 @@ async def test_the_first_signal_finishes_what_is_under_way_and_leaves_nothing(
     assert parsers
     assert gone(parsers)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(("grace", "signals"), [("0.1", 1), ("3600", 2)])
+async def test_a_reader_that_pauses_keeps_no_signal_from_ending_the_crawl(start, spider, site, grace, signals):
+    """`| less`: the pipe is full, and nobody takes anything out of it."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(write, b"\n" * 4096):
+            pass
+    os.set_blocking(write, True)
+    settings = ("-s", f"crawl.grace={grace}")
+    running = await start("crawl", "one", "-o", "-", *settings, stdout=write)
+    await running.says(f"seen ({site.url}/)")
+    for number in (signal.SIGTERM, signal.SIGINT)[:signals]:
+        running.process.send_signal(number)
+        await running.says("once more to stop at once")
+    ended = await running.ended()
+    os.close(read)
+    os.close(write)
+    assert ended.code == 143
+    assert "standard output: the reader had paused" in ended.err
+    assert "Traceback" not in ended.err
 
 
 async def test_a_second_signal_ends_at_once_and_leaves_nothing(start, spider, site, project, tmp_path):

@@ -158,6 +158,9 @@ class FileSink:
         except OSError as refused:
             return f"{self.path} cannot be read: {refused.strerror}"
 
+    def give_up(self) -> None:
+        """There is no reader to wait for."""
+
     def close(self) -> None:
         """Write the ending and let go. Idempotent; raises OSError if there is no room for the ending."""
         if self._fd < 0:

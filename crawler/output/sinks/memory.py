@@ -44,6 +44,9 @@ class ListSink:
     def rollback(self, position: bytes) -> None:
         del self._encoded[int(position) :]
 
+    def give_up(self) -> None:
+        """There is no reader to wait for."""
+
     def close(self) -> None:
         """The items stay readable."""
 

@@ -83,6 +83,9 @@ class StreamSink:
     def rollback(self, position: bytes) -> None:
         self._held.clear()
 
+    def give_up(self) -> None:
+        """There is no reader to wait for."""
+
     def close(self) -> None:
         self._held.clear()
 

@@ -59,6 +59,45 @@ def test_a_pipe_that_others_made_non_blocking_loses_nothing(pipe):
     assert got == [b"x" * 300_000 + b"\n"]
 
 
+@pytest.fixture(params=["opened", "not to be opened anew"])
+def full(request, pipe):
+    """A sink before a full pipe, with items that have been committed."""
+    os.set_blocking(pipe[1], False)
+    with pytest.raises(BlockingIOError):
+        while os.write(pipe[1], b"." * 4096):
+            pass
+    os.set_blocking(pipe[1], True)
+    sink = PipeSink(pipe[1])
+    if request.param == "opened":
+        sink.open(None)
+    sink.append([b"1" * 9999])
+    yield sink
+    sink.close()
+
+
+def test_a_reader_that_pauses_is_given_up_when_that_is_said_from_another_thread(full, caplog):
+    writing = threading.Thread(target=full.kept)
+    writing.start()
+    full.give_up()
+    writing.join()
+    full.append([b"2"])
+    full.kept()
+    full.close()
+    full.give_up()
+    assert "10,002 bytes" in caplog.text
+
+
+def test_a_reader_that_pauses_gets_everything_when_it_goes_on(full, pipe):
+    writing = threading.Thread(target=full.kept)
+    writing.start()
+    got = b""
+    while not got.endswith(b"\n"):
+        got += os.read(pipe[0], 65536)
+    writing.join()
+    assert got.lstrip(b".") == b"1" * 9999 + b"\n"
+    assert os.get_blocking(pipe[1]), "it is shared with others"
+
+
 def test_a_reader_that_has_gone_is_an_error_of_the_system(pipe):
     sink = PipeSink(pipe[1])
     os.close(pipe[0])
