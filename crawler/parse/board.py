@@ -31,12 +31,16 @@ def scratch(name: str) -> int:
 
 
 class Board:
-    """One child's board. Takes over the descriptor: `close` closes it."""
+    """One child's board. Takes over the descriptor: `close` closes it, and a failure to make the board."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        os.ftruncate(fd, SIZE)
-        self._memory = mmap.mmap(fd, SIZE)
+        try:
+            os.ftruncate(fd, SIZE)
+            self._memory = mmap.mmap(fd, SIZE)
+        except BaseException:
+            os.close(fd)
+            raise
 
     # The child's side.
 

@@ -35,6 +35,8 @@ class Spawned(NamedTuple):
 
     popen: subprocess.Popen[bytes]
     sock: socket.socket
+    first: bytearray
+    """The frame that tells it who it is to be."""
     board: Board
     dump: int
     lifeline: int
@@ -77,27 +79,25 @@ class Death(NamedTuple):
 
 
 def spawn(start: wire.Start) -> Spawned:
-    """Start a process and hand it the first frame. Blocks: for a thread. Whatever fails leaves nothing open."""
+    """Start a process; `Process` tells it who it is to be. Blocks: for a thread. Whatever fails leaves nothing open."""
     starved = starved_processes()
-    ours, theirs = socket.socketpair()
-    fds = [scratch("board"), scratch("dump")]
-    lifeline_read, lifeline = os.pipe()
-    inherited = (theirs.fileno(), fds[0], fds[1], lifeline_read)
-    try:
-        popen = _popen(inherited)
-    except BaseException:
-        ours.close()
-        os.close(lifeline)
-        for fd in fds:
-            os.close(fd)
-        raise
-    finally:
-        theirs.close()
-        os.close(lifeline_read)
-    with contextlib.suppress(OSError):  # it has died already: its end of the socket says so
-        ours.sendall(wire.frame(start))
+    first = wire.frame(start)
+    with contextlib.ExitStack() as undo, contextlib.ExitStack() as given:
+        ours, theirs = socket.socketpair()
+        undo.callback(ours.close)
+        given.callback(theirs.close)
+        lifeline_read, lifeline = os.pipe()
+        undo.callback(os.close, lifeline)
+        given.callback(os.close, lifeline_read)
+        dump = scratch("dump")
+        undo.callback(os.close, dump)
+        board_fd = scratch("board")
+        board = Board(board_fd)
+        undo.callback(board.close)
+        popen = _popen((theirs.fileno(), board_fd, dump, lifeline_read))
+        undo.pop_all()
     ours.setblocking(False)
-    return Spawned(popen, ours, Board(fds[0]), fds[1], lifeline, starved)
+    return Spawned(popen, ours, first, board, dump, lifeline, starved)
 
 
 def _popen(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -201,10 +201,9 @@ class Process:
         on_message: Callable[[Process, wire.FromChild], None],
         on_end: Callable[[Process], None],
     ) -> None:
-        self.spawned = spawned
+        self.spawned = spawned._replace(first=bytearray())  # it may be large, and is wanted once
         self.board = spawned.board
         self.pid = spawned.popen.pid
-        self.bytes_sent = 0
         self.owner: Any = None
         """Whatever the owner of the hooks knows this process by."""
         self._on_message = on_message
@@ -214,10 +213,11 @@ class Process:
         self._frames = wire.Frames()
         self._buffer = memoryview(bytearray(wire.READ))
         # What could not be sent at once: the rest of a frame, and the file that goes with its first byte (or -1).
-        self._outbox: deque[tuple[memoryview, int]] = deque()
+        self._outbox: deque[tuple[memoryview, int]] = deque([(memoryview(spawned.first), -1)])
         self._is_writing = False
         self._open = True
         self._loop.add_reader(self._socket, self._read)
+        self._write()
 
     def send(self, message: wire.ToChild, file: int = -1) -> None:
         """Send now, or as soon as the socket takes it; `file` may be closed at once."""
@@ -241,7 +241,6 @@ class Process:
             while self._outbox:
                 data, file = self._outbox[0]
                 sent = socket.send_fds(self._socket, [data], [file]) if file >= 0 else self._socket.send(data)
-                self.bytes_sent += sent
                 if file >= 0:
                     os.close(file)
                 if sent < len(data):

@@ -63,3 +63,11 @@ def test_a_scratch_file_has_no_name_and_is_not_inherited() -> None:
     assert os.fstat(fd).st_nlink == 0
     assert not os.get_inheritable(fd)
     os.close(fd)
+
+
+def test_a_board_that_cannot_be_made_closes_its_descriptor_all_the_same() -> None:
+    fd = os.open(os.devnull, os.O_RDONLY)  # nothing that could be cut to a size
+    with pytest.raises(OSError, match="Invalid argument"):
+        Board(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import errno
 import gc
+import mmap
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -148,18 +150,48 @@ async def test_a_program_that_holds_the_socket_of_a_dead_process_hides_no_death(
         assert (await conversation.end()).code == -signal.SIGKILL
 
 
-def test_a_start_that_fails_leaves_nothing_open(write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "room"),
+    [(socket, "socketpair", 0), (processes, "scratch", 0), (processes, "scratch", 1), (os, "pipe", 0),
+     (mmap, "mmap", 0), (processes, "_popen", 0)],
+)  # fmt: skip
+def test_a_start_that_fails_at_any_step_leaves_nothing_open(
+    write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, room: int
+) -> None:
     start = start_of(write(PLAIN))
     gc.collect()
     before = descriptors()
+    calls: list[object] = []
+    real = getattr(owner, name)
 
-    def refuse(_: object) -> Any:
-        raise OSError("no more processes")
+    def refuse(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) > room:
+            raise OSError("no more of them")
+        return real(*arguments)
 
-    monkeypatch.setattr(processes, "_popen", refuse)
-    with pytest.raises(OSError, match="no more processes"):
-        spawn(start)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, refuse)
+        with pytest.raises(OSError, match="no more of them"):
+            spawn(start)
+    gc.collect()
     assert descriptors() == before
+
+
+async def test_a_process_that_does_not_read_holds_nobody_up(
+    write: Callable[..., Written], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is told first is more than its socket holds: copied attributes may be of any size."""
+
+    def deaf(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["sleep", "600"], pass_fds=inherited, process_group=0)
+
+    monkeypatch.setattr(processes, "_popen", deaf)
+    start = start_of(write(PLAIN))
+    start.attributes["rows"] = b"x" * 5_000_000
+    conversation = Talk(await asyncio.wait_for(asyncio.to_thread(spawn, start), 60))
+    conversation.process.kill()
+    assert (await conversation.end()).code == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
