@@ -61,6 +61,8 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class CrawlConfig(Section, frozen=True):
+    """How much at once, when it ends, and where its jobs lie."""
+
     concurrency: Annotated[Slots, _means("requests under way at once, over all hosts")] = 64
     max_pages: Annotated[Count | None, _means("stop after this many pages")] = None
     max_items: Annotated[Count | None, _means("stop after this many items")] = None
@@ -75,6 +77,8 @@ class CrawlConfig(Section, frozen=True):
 
 
 class PolitenessConfig(Section, frozen=True):
+    """When a host may be asked, how often, and what it may forbid."""
+
     delay: Annotated[
         Literal["auto"] | SecondsOrZero,
         _means("seconds between requests to one host; auto follows its response time"),
@@ -94,6 +98,8 @@ class PolitenessConfig(Section, frozen=True):
 
 
 class ScopeConfig(Section, frozen=True):
+    """Which links are followed, and the bounds for sites that never end."""
+
     include: Annotated[
         tuple[Place, ...], _means("follow only what one of these matches; patterns are those of robots.txt")
     ] = ()
@@ -110,6 +116,8 @@ class ScopeConfig(Section, frozen=True):
 
 
 class DedupConfig(Section, frozen=True):
+    """What makes two URLs the same page."""
+
     ignore: Annotated[
         tuple[Parameter, ...], _means("query parameters that make no other page; a name may end with *")
     ] = (
@@ -137,6 +145,8 @@ class DedupConfig(Section, frozen=True):
 
 
 class FetchConfig(Section, frozen=True):
+    """How a request is sent, how long each part of it may take, and which answers are pages."""
+
     total_timeout: Annotated[Seconds, _means("seconds for a whole fetch, body included")] = 180.0
     connect_timeout: Annotated[Seconds, _means("seconds to get a connection: name, TCP and TLS")] = 15.0
     first_byte_timeout: Annotated[Seconds, _means("seconds from the request to the first byte of the answer")] = 60.0
@@ -193,6 +203,8 @@ class FetchConfig(Section, frozen=True):
 
 
 class ParseConfig(Section, frozen=True):
+    """Where callbacks run, and what one page may cost."""
+
     processes: Annotated[
         CountOrZero | None,
         _means("parse processes; 0: callbacks run in the main one; none: cores - 1, at least 1"),
@@ -208,11 +220,15 @@ class ParseConfig(Section, frozen=True):
 
 
 class OutputConfig(Section, frozen=True):
+    """How items are written; where to is an argument of the crawl."""
+
     fields: Annotated[tuple[str, ...], _means("columns of CSV, in order; none: the keys of the first item")] = ()
     step_timeout: Annotated[Seconds, _means("seconds an async item step may take for one item")] = 30.0
 
 
 class FrontierConfig(Section, frozen=True):
+    """Where URLs wait, and what they survive."""
+
     backend: Annotated[
         Literal["sqlite", "memory"], _means("where URLs wait: in the job's folder, or in memory, gone with the process")
     ] = "sqlite"
@@ -222,6 +238,8 @@ class FrontierConfig(Section, frozen=True):
 
 
 class DiagnosticsConfig(Section, frozen=True):
+    """What watches the crawl."""
+
     watch: Annotated[bool, _means("watch the event loop: what blocks it is named, with file and line")] = True
     stall: Annotated[Seconds, _means("seconds that the event loop must stand still to be reported as a stall")] = 0.1
 

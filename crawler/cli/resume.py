@@ -42,7 +42,6 @@ class Chosen(NamedTuple):
     """The job to run. `words`: what to say about it first."""
 
     job: Job
-    resumed: bool
     words: list[str]
 
 
@@ -67,7 +66,7 @@ def hold(project: Project, cls: type[Spider], settings: Settings, wish: Wish) ->
                     continue  # another process has brought it to its end meanwhile
                 words = _refuse_or_describe(job, cls, now, wish) if resumed else []
                 jobs.point_to(job)
-                yield Chosen(job, resumed, words)
+                yield Chosen(job, words)
                 return
         except UsageError:
             if not resumed and not has_begun(job.folder):

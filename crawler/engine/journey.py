@@ -106,6 +106,7 @@ class Journey:
     # 1. A worker takes a ticket. There are as many as there are slots; see `slots.py`.
 
     async def worker(self, place: Place) -> None:
+        """One ticket after another, for as long as the crawl lasts. place: its line on the board, told of each."""
         here.set(place)
         while True:
             ticket, refusal, timeline = await self._scheduler.queue.take()

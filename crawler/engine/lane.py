@@ -134,12 +134,5 @@ class Lane:
             return Wait.WORKER, 0.0
         return (Wait.RETRY, max(0.0, self.next_due - now)) if self.next_due is not None else (Wait.NOTHING, 0.0)
 
-    def waits_for(self, rules: Rules, now: float) -> str:
-        """In words, for a person who asks why this host is not being fetched."""
-        wait, left = self.wait(rules, now)
-        if wait is Wait.UNDER_WAY:
-            return f"{self.fetching} under way"
-        return f"{wait}, {left:.1f} s" if wait in {Wait.DELAY, Wait.CRAWL_DELAY, Wait.BACKOFF, Wait.RETRY} else wait
-
     def __repr__(self) -> str:
         return f"<Lane {self.host}: {len(self.window)} at hand, {self.fetching} fetching, {self.open} open>"

@@ -71,6 +71,7 @@ class Lanes:
                 await self._read(lane)
 
     def get(self, host: str) -> Lane | None:
+        """The host's lane; None if it is not in memory. `lanes[host]` is for those that must be: KeyError."""
         return self._lanes.get(host)
 
     def __getitem__(self, host: str) -> Lane:

@@ -17,10 +17,12 @@ class Pressure:
 
     @property
     def held(self) -> bool:
+        """Whether nothing may be taken in."""
         return bool(self._reasons)
 
     @property
     def reasons(self) -> list[str]:
+        """Why, in alphabetical order; empty: nothing is held."""
         return sorted(self._reasons)
 
     def on_free(self, listener: Callable[[], None]) -> None:
@@ -28,9 +30,11 @@ class Pressure:
         self._listeners.append(listener)
 
     def hold(self, reason: str) -> None:
+        """Take nothing in until this reason, in a word or two for a person, and all others are gone."""
         self._reasons.add(reason)
 
     def free(self, reason: str) -> None:
+        """The reason is gone; if it was the last one, the listeners are called before this returns."""
         if reason not in self._reasons:
             return
         self._reasons.discard(reason)

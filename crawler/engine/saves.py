@@ -98,8 +98,7 @@ def _place_all(saves: Sequence[Save], sync: bool) -> None:
             saving.drop(save)
         except OSError as bad:
             raise JobError(
-                f"{save.path} cannot be written ({bad.strerror or bad}): mend that and run the same command again, "
-                "the file is kept until then"
+                f"{save.path} cannot be written ({bad.strerror or bad}): mend that and run the same command again"
             ) from None
 
 

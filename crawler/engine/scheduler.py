@@ -337,6 +337,7 @@ class Scheduler:
     # ---- windows ---------------------------------------------------------------------------------------------
 
     def statistics(self) -> SchedulerStatistics:
+        """How things stand at this moment; O(lanes)."""
         return SchedulerStatistics(
             lanes=len(self.lanes),
             waiting_hosts=self.lanes.outside,

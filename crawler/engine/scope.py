@@ -39,6 +39,7 @@ class Scope:
         return host in self._start_hosts
 
     def contains(self, host: str) -> bool:
+        """Whether pages of this host key may be asked for, as far as domains decide it."""
         return self.domains is None or urls.in_scope(host, self.domains)
 
     def refusal(self, found: Found) -> Drop | None:

@@ -35,7 +35,7 @@ PLENTY = 100_000
 log = logging.getLogger(__name__)
 
 
-class Place(msgspec.Struct, frozen=True):
+class ReadUpTo(msgspec.Struct, frozen=True):
     """What is stored with each batch: how far `start()` was read, and the domains added to the scope."""
 
     read: SeedCursor = SeedCursor()
@@ -63,7 +63,7 @@ class Seeds:
         self._on_added = on_added
         # All mutable state: what was read and not stored, where the stored part ends, and who waits for what.
         self._buffer: list[tuple[bytes, Found]] = []
-        self._place = Place()
+        self._read_up_to = ReadUpTo()
         self._widened: list[str] = []
         self._read_all = False
         self._something = asyncio.Event()
@@ -75,11 +75,11 @@ class Seeds:
     def resume(self) -> None:
         """Take up where an earlier process was killed."""
         cursor = self._frontier.cursor
-        self._place = msgspec.msgpack.decode(cursor, type=Place) if cursor else Place()
+        self._read_up_to = msgspec.msgpack.decode(cursor, type=ReadUpTo) if cursor else ReadUpTo()
         self.finished = self._frontier.statistics().seeds_finished
-        for domain in self._place.widened:
+        for domain in self._read_up_to.widened:
             self._scope.widen(domain)
-        self._widened = list(self._place.widened)
+        self._widened = list(self._read_up_to.widened)
         self._scope.on_widened(self._note_widened)
 
     def _note_widened(self, domain: str) -> None:
@@ -99,7 +99,7 @@ class Seeds:
                     "start() of %s does not yield what it did before; requests that are known are left out one by one",
                     type(self._spider).__qualname__,
                 )
-                self._place = msgspec.structs.replace(self._place, read=SeedCursor())
+                self._read_up_to = msgspec.structs.replace(self._read_up_to, read=SeedCursor())
                 await self._skip_and_read()
         except StopCrawl as stop:
             self.stopped = stop.why
@@ -108,7 +108,7 @@ class Seeds:
 
     async def _skip_and_read(self) -> bool:
         """Pass over what is stored, then take the rest. False: what came is not what is stored; nothing was taken."""
-        stored = self._place.read
+        stored = self._read_up_to.read
         passed, number = SeedCursor(), 0
         start = self._spider.start()
         async with contextlib.aclosing(_generated(start)) as requests:
@@ -160,8 +160,8 @@ class Seeds:
             self._something.clear()
             batch, self._buffer = self._buffer, []
             last = self._read_all or self.finished
-            self._place = Place(self._place.read.after([key for key, _ in batch]), tuple(self._widened))
-            added = await self._frontier.add(batch, msgspec.msgpack.encode(self._place), last)
+            self._read_up_to = ReadUpTo(self._read_up_to.read.after([key for key, _ in batch]), tuple(self._widened))
+            added = await self._frontier.add(batch, msgspec.msgpack.encode(self._read_up_to), last)
             self.finished = last
             self._on_added(added)
             self.look()

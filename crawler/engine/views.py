@@ -116,12 +116,16 @@ class Views:
             parse_ready=pool.was_ready if pool else False,
             callbacks=self.journey.parsing.running if self.journey else 0,
             uncommitted=self._committer.pending,
-            queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
+            queued=self._queued(known),
             start_read=self._seeds.finished,
             hosts=at_hosts.lanes,
             waits=waits,
             longest=longest,
         )
+
+    def _queued(self, known: FrontierStatistics) -> int:
+        """Requests that wait; a group may be durable and not yet told."""
+        return max(0, known.unfinished - self._tally.open)
 
     def progress(self, started: float) -> Progress:
         """What a person wants to see while it runs. started: when it did."""
@@ -134,7 +138,7 @@ class Views:
             errors=known.failed,
             in_flight=at_hosts.fetching,
             parsing=self.pool.statistics().pages if self.pool else 0,
-            queued=max(0, known.unfinished - self._tally.open),  # a group may be durable and not yet told
+            queued=self._queued(known),
             hosts=at_hosts.lanes + at_hosts.waiting_hosts,
             held=tuple(at_hosts.held),
             earlier_pages=self._tally.earlier_pages,

@@ -12,18 +12,16 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from crawler.errors import CallbackError, DropItem
 from crawler.kinds import ITEM_DROPPED
 from crawler.spider import blame
 from crawler.spider import url as urls
 from crawler.spider.base import Spider
-from crawler.spider.item import Encoding, encoder
+from crawler.spider.item import Encoding, decoder, encoder
 from crawler.spider.steps import AnyStep, call_of, name_of
 from crawler.spider.travel import Answer, Finds, Refused, Trouble
 
-_decode = msgspec.msgpack.Decoder().decode
+_decode = decoder("msgpack")
 
 
 class Pipeline:

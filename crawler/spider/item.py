@@ -25,6 +25,7 @@ from crawler.errors import CallbackError
 
 Encoding = Literal["json", "msgpack"]
 Encode = Callable[[Any], bytes]
+Decode = Callable[[bytes], Any]
 
 
 def is_item(value: object) -> bool:
@@ -79,6 +80,15 @@ def encoder(encoding: Encoding) -> Encode:
             raise CallbackError(f"the item {_shorten(item)} cannot be encoded: {bad}") from None
 
     return encode_item
+
+
+_from_json = msgspec.json.Decoder().decode
+_from_msgpack = msgspec.msgpack.Decoder().decode
+
+
+def decoder(encoding: Encoding) -> Decode:
+    """The opposite of `encoder`: a function that gives an item back as plain data."""
+    return _from_json if encoding == "json" else _from_msgpack
 
 
 _SOUND = frozenset({str, int, bool, type(None), bytes, Decimal, UUID, datetime.datetime, datetime.date, datetime.time})

@@ -31,36 +31,40 @@ def lane(**changes: object) -> Lane:
 @pytest.mark.parametrize(
     ("changes", "when", "why"),
     [
-        ({"window": [1]}, 100.0, "delay, 10.0 s"),
-        ({"more": True}, 100.0, "delay, 10.0 s"),
-        ({"next_due": 150.0}, 150.0, "delay, 10.0 s"),
-        ({"next_due": 50.0}, 100.0, "delay, 10.0 s"),
-        ({}, None, "delay, 10.0 s"),
-        ({"window": [1], "sending": 7}, None, "a connection"),
-        ({"window": [1], "robots_asked": "https://a.example"}, None, "robots.txt"),
-        ({"robots_asked": "https://a.example", "hops": deque([TICKET])}, 100.0, "robots.txt"),
-        ({"hops": deque([TICKET])}, 100.0, "delay, 10.0 s"),
-        ({"window": [1], "fetching": 2}, None, "2 under way"),
-        ({"window": [1], "fetching": 1}, 100.0, "delay, 10.0 s"),
-        ({"window": [1], "refilling": True}, None, "delay, 10.0 s"),
+        ({"window": [1]}, 100.0, (Wait.DELAY, 10.0)),
+        ({"more": True}, 100.0, (Wait.DELAY, 10.0)),
+        ({"next_due": 150.0}, 150.0, (Wait.DELAY, 10.0)),
+        ({"next_due": 50.0}, 100.0, (Wait.DELAY, 10.0)),
+        ({}, None, (Wait.DELAY, 10.0)),
+        ({"window": [1], "sending": 7}, None, (Wait.CONNECTION, 0.0)),
+        ({"window": [1], "robots_asked": "https://a.example"}, None, (Wait.ROBOTS, 0.0)),
+        ({"robots_asked": "https://a.example", "hops": deque([TICKET])}, 100.0, (Wait.ROBOTS, 0.0)),
+        ({"hops": deque([TICKET])}, 100.0, (Wait.DELAY, 10.0)),
+        ({"window": [1], "fetching": 2}, None, (Wait.UNDER_WAY, 0.0)),
+        ({"window": [1], "fetching": 1}, 100.0, (Wait.DELAY, 10.0)),
+        ({"window": [1], "refilling": True}, None, (Wait.DELAY, 10.0)),
     ],
 )
-def test_ready_at_and_the_words_for_it(changes: dict[str, object], when: float | None, why: str) -> None:
+def test_ready_at_and_what_it_waits_for(
+    changes: dict[str, object], when: float | None, why: tuple[Wait, float]
+) -> None:
     made = lane(**changes)
     assert made.ready_at(RULES) == when
-    assert made.waits_for(RULES, now=90.0) == why
+    assert made.wait(RULES, now=90.0) == why
 
 
 @pytest.mark.parametrize(
     ("now", "changes", "why"),
     [
-        (100.0, {"window": [1]}, "a free worker"),
-        (100.0, {"next_due": 130.0}, "a retry, 30.0 s"),
-        (100.0, {}, "nothing"),
+        (100.0, {"window": [1]}, (Wait.WORKER, 0.0)),
+        (100.0, {"next_due": 130.0}, (Wait.RETRY, 30.0)),
+        (100.0, {}, (Wait.NOTHING, 0.0)),
     ],
 )
-def test_after_the_delay_it_waits_for_something_else(now: float, changes: dict[str, object], why: str) -> None:
-    assert lane(**changes).waits_for(RULES, now) == why
+def test_after_the_delay_it_waits_for_something_else(
+    now: float, changes: dict[str, object], why: tuple[Wait, float]
+) -> None:
+    assert lane(**changes).wait(RULES, now) == why
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ async def test_a_place_that_cannot_be_written_ends_the_crawl_and_keeps_the_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(saving, "place", full)
-    with pytest.raises(JobError, match=r"file 1 cannot be written .*the file is kept until then"):
+    with pytest.raises(JobError, match=r"file 1 cannot be written .*run the same command again$"):
         await rig.saves.settle([rig.finished(1)], [OK])
     assert rig.staged == 1
     assert rig.saves.kept([]) == {}, "it is not forgotten"

@@ -135,7 +135,7 @@ async def test_passing_over_millions_gives_the_loop_its_turns() -> None:
     store = Store()
     numbers = range(50 * module.BATCH)
     store.cursor = msgspec.msgpack.encode(
-        module.Place(SeedCursor().after([found_of(Request(f"https://a.example/{n}"))[0] for n in numbers]))
+        module.ReadUpTo(SeedCursor().after([found_of(Request(f"https://a.example/{n}"))[0] for n in numbers]))
     )
     turns = 0
 

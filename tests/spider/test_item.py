@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import CallbackError
-from crawler.spider.item import encoder, is_item, plain
+from crawler.spider.item import Encoding, decoder, encoder, is_item, plain
 from crawler.spider.response import Response
 
 
@@ -235,3 +235,9 @@ def test_plain_items_are_read_back_as_they_were(item: dict[str, Any]) -> None:
 def test_plain_gives_builtins_to_python_code(kind: Any) -> None:
     assert plain(kind(title="Night", price=None)) == {"title": "Night", "price": None}
     assert plain({"raw": b"x"}) == {"raw": b"x"}
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_what_is_encoded_comes_back_as_plain_data(encoding: Encoding) -> None:
+    item = {"title": "Night", "pages": 9, "tags": ["a", None], "rating": 0.5}
+    assert decoder(encoding)(encoder(encoding)(item)) == item

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from crawler.errors import OutputError
 from crawler.output.sinks.csv import Csv
-from crawler.output.sinks.files import FileSink, Format
+from crawler.output.sinks.files import FileSink
+from crawler.output.sinks.format import Format
 from crawler.output.sinks.json import JsonArray
 from crawler.output.sinks.jsonl import JsonLines
 from crawler.output.sinks.memory import ListSink
 from crawler.output.sinks.stdout import PipeSink
 from crawler.output.sinks.stream import StreamSink
+from crawler.spider.item import Encoding
 
 AnySink = FileSink | PipeSink | ListSink | StreamSink
 STDOUT = "-"
@@ -48,9 +49,9 @@ def open_sink(
     return FileSink(path, form, overwrite=overwrite, compress=compress, cuts=cuts)
 
 
-def agree(sinks: Sequence[AnySink]) -> Literal["json", "msgpack"]:
+def agree(sinks: Sequence[AnySink]) -> Encoding:
     """Let all sinks take items in one encoding: JSON if every sink writes it as it comes, msgpack otherwise."""
-    encoding: Literal["json", "msgpack"] = "json" if all(sink.encoding == "json" for sink in sinks) else "msgpack"
+    encoding: Encoding = "json" if all(sink.encoding == "json" for sink in sinks) else "msgpack"
     for sink in sinks:
         sink.encoding = encoding
     return encoding

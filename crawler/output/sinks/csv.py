@@ -10,16 +10,16 @@ import csv
 import io
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from crawler.errors import OutputError
+from crawler.spider.item import Encoding, decoder
 
 log = logging.getLogger("crawler.output")
 
 _to_json = msgspec.json.Encoder().encode
-_decode = {"json": msgspec.json.Decoder().decode, "msgpack": msgspec.msgpack.Decoder().decode}
 NAMED = 20
 """Unknown keys that are warned of by name; more than this is noise."""
 
@@ -35,12 +35,12 @@ def cell(value: Any) -> str:
 
 
 class Csv:
-    """A format in the sense of `files.Format`. `state` holds the columns once the header is written."""
+    """A format in the sense of `format.Format`. `state` holds the columns once the header is written."""
 
     endings: tuple[bytes, ...] = ()
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
-        self.encoding: Literal["json", "msgpack"] = "msgpack"
+        self.encoding: Encoding = "msgpack"
         self.errors: dict[str, int] = {}
         self.state = b""
         self._fields = tuple(fields)
@@ -50,7 +50,7 @@ class Csv:
             return b""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
-        rows = [_decode[self.encoding](item) for item in items]
+        rows = list(map(decoder(self.encoding), items))
         if not self.state:
             columns = list(self._fields or rows[0])
             writer.writerow(columns)

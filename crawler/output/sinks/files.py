@@ -19,11 +19,11 @@ import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
 
 import msgspec
 
 from crawler.errors import JobError, OutputError
+from crawler.output.sinks.format import Format, Formatted
 
 log = logging.getLogger("crawler.output")
 
@@ -35,37 +35,13 @@ LEVEL = 6
 """gzip's own default: level 9 takes twice the time for 1 % less."""
 
 
-class Format(Protocol):
-    """What a file looks like inside. `state` is what it must know to go on: rolled back with the file."""
-
-    encoding: Literal["json", "msgpack"]
-    errors: dict[str, int]
-    """What could not be written as it was, and how often."""
-    state: bytes
-    endings: tuple[bytes, ...]
-    """Everything that `ending` can return, apart from nothing."""
-
-    def render(self, items: Sequence[bytes]) -> bytes:
-        """The bytes that append these items."""
-
-    def ending(self) -> bytes:
-        """The bytes that complete the file as it stands; they lie beyond every position."""
-
-    def adopt(self, head: bytes, tail: bytes) -> int:
-        """Go on in a file that is there already: set `state`, return how many bytes at its end are its ending.
-
-        head, tail: its first and last bytes; no tail where it is compressed. Raises OutputError, without the
-        file's name, if it is no such file.
-        """
-
-
 class _Position(msgspec.Struct, frozen=True, array_like=True):
     length: int
     checksum: int
     state: bytes
 
 
-class FileSink:
+class FileSink(Formatted):
     """A sink in the sense of the frontier's contract. Not thread-safe; every call may wait for the disk."""
 
     blocking = True
@@ -80,8 +56,8 @@ class FileSink:
         cuts: Path | None = None,
     ) -> None:
         """overwrite: a new job empties the file instead of appending. cuts: the folder for bytes that are cut off."""
+        super().__init__(form)
         self.path = path
-        self._format = form
         self._overwrite = overwrite
         self._compress = compress
         self._cuts = cuts or path.parent
@@ -90,19 +66,6 @@ class FileSink:
         self._length = 0
         self._tail = b""
         self._synced = False
-
-    @property
-    def encoding(self) -> Literal["json", "msgpack"]:
-        return self._format.encoding
-
-    @encoding.setter
-    def encoding(self, encoding: Literal["json", "msgpack"]) -> None:
-        self._format.encoding = encoding
-
-    @property
-    def errors(self) -> dict[str, int]:
-        """What could not be written as it was, and how often."""
-        return self._format.errors
 
     def open(self, position: bytes | None) -> None:
         """Lock the file and make it end at `position`; None: a new job's.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
 
 from crawler.errors import OutputError
 from crawler.output.sinks.jsonl import as_json
+from crawler.spider.item import Encoding
 
 _EMPTY = b""
 _SOME = b","
@@ -16,12 +16,12 @@ _OPEN = re.compile(rb"\s*\[\s*")
 
 
 class JsonArray:
-    """A format in the sense of `files.Format`."""
+    """A format in the sense of `format.Format`."""
 
     endings: tuple[bytes, ...] = (b"\n]\n", b"[]\n")
 
     def __init__(self) -> None:
-        self.encoding: Literal["json", "msgpack"] = "json"
+        self.encoding: Encoding = "json"
         self.errors: dict[str, int] = {}
         self.state = _EMPTY
         """What the next item stands behind: nothing, an opened bracket, or another item."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
+from crawler.spider.item import Encoding, decoder
+
 _to_json = msgspec.json.Encoder().encode
-_from_msgpack = msgspec.msgpack.Decoder().decode
+_from_msgpack = decoder("msgpack")
 
 
 def as_json(item: bytes) -> bytes:
@@ -17,12 +18,12 @@ def as_json(item: bytes) -> bytes:
 
 
 class JsonLines:
-    """A format in the sense of `files.Format`."""
+    """A format in the sense of `format.Format`."""
 
     endings: tuple[bytes, ...] = ()
 
     def __init__(self) -> None:
-        self.encoding: Literal["json", "msgpack"] = "json"
+        self.encoding: Encoding = "json"
         self.errors: dict[str, int] = {}
         self.state = b""
         """What must come before the next line: a newline, if somebody else's last line has none."""

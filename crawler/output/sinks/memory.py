@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-_decode = {"json": msgspec.json.Decoder().decode, "msgpack": msgspec.msgpack.Decoder().decode}
+from crawler.spider.item import Encoding, decoder
 
 
 class ListSink:
@@ -16,15 +14,14 @@ class ListSink:
     blocking = False
 
     def __init__(self) -> None:
-        self.encoding: Literal["json", "msgpack"] = "msgpack"
+        self.encoding: Encoding = "msgpack"
         self.errors: dict[str, int] = {}  # there is nothing that it could not take
         self._encoded: list[bytes] = []
 
     @property
     def items(self) -> list[Any]:
         """The committed items as plain data, decoded anew at each call."""
-        decode = _decode[self.encoding]
-        return [decode(item) for item in self._encoded]
+        return list(map(decoder(self.encoding), self._encoded))
 
     def open(self, position: bytes | None) -> None:
         """A list begins empty; what an earlier process held is gone."""

@@ -13,8 +13,8 @@ import select
 import stat
 import threading
 from collections.abc import Sequence
-from typing import Literal
 
+from crawler.output.sinks.format import Formatted
 from crawler.output.sinks.jsonl import JsonLines
 
 ATOMIC = 4096
@@ -23,16 +23,16 @@ once, and each write more costs the thread its turn at the interpreter."""
 log = logging.getLogger("crawler.output")
 
 
-class PipeSink:
+class PipeSink(Formatted):
     """A sink in the sense of the frontier's contract, on a file descriptor that it does not own."""
 
     blocking = True
 
     def __init__(self, fd: int = 1) -> None:
+        super().__init__(JsonLines())
         self._fd = fd
         self._own: int | None = None
         """The same, so that a write to it never waits; None: there is no such way to it."""
-        self._format = JsonLines()
         self._held: list[bytes] = []
         self._written = 0
         self._lost = 0
@@ -40,19 +40,6 @@ class PipeSink:
         self._lock = threading.Lock()
         self._given_up = False
         self._waker: tuple[int, int] | None = None
-
-    @property
-    def encoding(self) -> Literal["json", "msgpack"]:
-        return self._format.encoding
-
-    @encoding.setter
-    def encoding(self, encoding: Literal["json", "msgpack"]) -> None:
-        self._format.encoding = encoding
-
-    @property
-    def errors(self) -> dict[str, int]:
-        """What could not be written as it was, and how often."""
-        return self._format.errors
 
     def open(self, position: bytes | None) -> None:
         """What an earlier run wrote is gone down the pipe; nothing to come back to."""

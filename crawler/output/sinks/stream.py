@@ -10,11 +10,9 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-_decode = {"json": msgspec.json.Decoder().decode, "msgpack": msgspec.msgpack.Decoder().decode}
+from crawler.spider.item import Encoding, decoder
 
 
 def _nobody() -> None:
@@ -35,7 +33,7 @@ class StreamSink:
         """size: items that may wait before `full`."""
         if size < 1:
             raise ValueError("a stream needs room for at least one item")
-        self.encoding: Literal["json", "msgpack"] = "msgpack"
+        self.encoding: Encoding = "msgpack"
         self.errors: dict[str, int] = {}  # there is nothing that it could not take
         self._size = size
         self._on_full = on_full
@@ -109,7 +107,7 @@ class StreamSink:
         if self._told_full and len(self._waiting) <= self._size // 2:
             self._told_full = False
             self._on_room()
-        return _decode[self.encoding](item)
+        return decoder(self.encoding)(item)
 
     def __repr__(self) -> str:
         return f"<StreamSink {len(self._waiting)}/{self._size} waiting{', over' if self._over else ''}>"
