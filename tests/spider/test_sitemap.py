@@ -161,19 +161,6 @@ def test_a_location_that_is_no_url_is_told() -> None:
         sitemap.absolute("https://a.example/", "mailto:x@a.example")
 
 
-@pytest.mark.parametrize(
-    ("loc", "expected"),
-    [
-        ("https://a.example/dir/x", True),
-        ("https://a.example/other", False),
-        ("http://a.example/dir/x", False),
-        ("https://b.example/dir/x", False),
-    ],
-)
-def test_a_sitemap_speaks_for_its_own_folder(loc: str, expected: bool) -> None:
-    assert sitemap.is_within("https://a.example/dir/sitemap.xml?x=/y/", loc) is expected
-
-
 def test_robots_txt_names_sitemaps_in_any_spelling() -> None:
     body = (
         b"User-agent: *\r\nSITEMAP: https://b.example/1\rSite-map :/2 # ours\n Sitemap:/2\n#Sitemap: /3\nSitemap: x:y\n"
