@@ -7,9 +7,10 @@ import gzip
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.growth import MOST, growth
 
 from crawler.spider import sitemap
-from crawler.spider.sitemap import Sitemap, parse
+from crawler.spider.sitemap import Sitemap, parse, sitemaps_in_robots
 from crawler.spider.url import BadURL
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
@@ -178,3 +179,13 @@ def test_any_bytes_give_a_sitemap(body: bytes, start: bytes) -> None:
     found = parse(start + body)
     assert all(entry["loc"] for entry in found.entries)
     assert found.kind or found.problem
+
+
+@pytest.mark.parametrize(
+    "pump", [" ", "\x0b", "sitemap:", "https://a.xml", ".xml.gz", "https://", "a", "\x0b\n", "sitemap :"]
+)
+def test_a_robots_txt_made_to_hurt_takes_time_in_proportion_to_its_length(pump: str) -> None:
+    def make(size: int) -> bytes:
+        return ("https://" + pump * (size // len(pump)) + "!").encode()
+
+    assert growth(lambda body: sitemaps_in_robots("https://a.example/robots.txt", body), make, 4000) < MOST
