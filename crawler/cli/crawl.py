@@ -19,7 +19,7 @@ from rich.console import Console
 
 from crawler import app
 from crawler.cli import descriptors, jsonlog, loop, options, profiler, terminal
-from crawler.cli.main import DONE, INTERRUPTED, NOTHING_STARTED, SPIDER_FAILED
+from crawler.cli.main import DONE, INTERRUPTED, NOT_WELL, NOTHING_STARTED
 from crawler.cli.notices import Unreachable, log_error
 from crawler.cli.output import JsonFile, check_output
 from crawler.cli.project import Project, spider_arguments
@@ -38,8 +38,6 @@ from crawler.output.sinks.choose import STDOUT, open_sink
 from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
-FAILED_ON = 1
-"""The exit code of a crawl that ended well, but for what `--fail-on` named."""
 DIAGNOSIS = "diagnosis.json"
 """In the job's folder."""
 ALREADY_SAID = frozenset({"spider-errors"})
@@ -152,6 +150,7 @@ def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple
     if asked.summary not in {"", STDOUT} and Path(asked.summary) == Path(asked.append or asked.overwrite):
         raise UsageError(f"--summary {asked.summary}: that is the file of the items; name another one")
     trace_file = _trace_file(asked, config)
+    _check_watched(asked, config)
     profiler.check(asked.profile)
     app.check(cls, arguments)
     if not asked.quiet:
@@ -180,6 +179,16 @@ def _trace_file(asked: Asked, config: Config) -> JsonFile:
     if asked.trace and Path(asked.trace) in [Path(other) for other in others if other]:
         raise UsageError(f"--trace {asked.trace}: that file is written already; name another one")
     return JsonFile.at(asked.trace, "--trace", items_on_stdout=False)
+
+
+def _check_watched(asked: Asked, config: Config) -> None:
+    """Raises UsageError for what would never be seen: a limit that nobody watches is kept whatever happens."""
+    if config.diagnostics.watch:
+        return
+    wanted = ["--metrics"] if asked.metrics is not None else []
+    wanted += [f"--fail-on '{one.text}'" for one in asked.fail_on if one.what not in limits.UNWATCHED]
+    if wanted:
+        raise UsageError(f"{wanted[0]} needs what diagnostics.watch = false has switched off")
 
 
 class Ended(NamedTuple):
@@ -230,7 +239,7 @@ def _run(
     broken = limits.broken(asked.fail_on, summary, record, found)
     for words in broken:
         log.error("--fail-on %s", words)
-    code = exit_code(summary, received) or (FAILED_ON if broken else DONE)
+    code = exit_code(summary, received) or (NOT_WELL if broken else DONE)
     document = as_json(summary, report, output=shown(job), exit_code=code) | {
         "output_errors": sink.errors, "loop": msgspec.to_builtins(record.loop),
         "timing": msgspec.to_builtins(record.timing),
@@ -261,7 +270,7 @@ def exit_code(summary: Summary, received: Sequence[int]) -> int:
     if received:
         return INTERRUPTED + received[0]
     if summary.spider_errors:
-        return SPIDER_FAILED
+        return NOT_WELL
     if summary.outcomes and not summary.seeds_done:
         return NOTHING_STARTED
     return DONE

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from crawler.cli import loop
+from crawler.cli.interrupt import SIGNALS
 from crawler.demo import shop
 from crawler.engine.signals import signals
 from crawler.errors import UsageError
@@ -29,7 +30,7 @@ def command(port: int, host: str) -> None:
 
 async def _serve(host: str, port: int) -> None:
     over = asyncio.Event()
-    with signals(lambda _: over.set(), over.set):
+    with signals(SIGNALS, lambda _: over.set(), over.set):
         try:
             served = await shop.serve(host, port)
         except OSError as refused:

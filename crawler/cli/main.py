@@ -30,7 +30,7 @@ PROGRAM = "crawler"
 COMPLETION = "_CRAWLER_COMPLETE"
 """Environment: the shell asks for completions (click)."""
 DONE = 0
-SPIDER_FAILED = 1
+NOT_WELL = 1  # the spider's code failed, or what --fail-on names has happened
 USAGE = 2
 JOB = 3
 NOTHING_STARTED = 4
@@ -222,7 +222,7 @@ def _crashed(error: BaseException) -> int:
         else:
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
             _complain("this is a bug in crawler, not in your spider; please report it with the lines above")
-    return SPIDER_FAILED if place else BUG
+    return NOT_WELL if place else BUG
 
 
 def _own_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Where the items, the summary and the trace of a run go: refused before the crawl, or written after it."""
+"""Where the items and the summary of a run go: to what was typed, or into a folder of the run's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Self
 import click
 
 from crawler.errors import JobError, OutputError, UsageError
-from crawler.jobs.job import write_whole
 from crawler.output.sinks.choose import STDOUT, open_sink
 
 
@@ -41,7 +40,8 @@ class JsonFile(NamedTuple):
                 raise OutputError(f"{option} {path}: that is a folder; name a file in it")
             if not file.parent.is_dir():
                 raise OutputError(f"{option} {path}: there is no folder {file.parent}")
-            if not os.access(file if file.exists() else file.parent, os.W_OK):
+            replaced = file.is_file() or not file.exists()
+            if not os.access(file.parent if replaced else file, os.W_OK):
                 raise OutputError(f"{option} {path} cannot be written: permission denied")
         return cls(path, option)
 
@@ -58,6 +58,12 @@ class JsonFile(NamedTuple):
             if file.exists() and not file.is_file():  # a pipe, or /dev/stderr: nothing to replace
                 file.write_text(text + "\n", encoding="utf-8")
                 return
-            write_whole(file, f"{text}\n".encode())
+            draft = file.with_name(f".{file.name}.{os.getpid()}")
+            try:
+                draft.write_text(text + "\n", encoding="utf-8")
+                draft.replace(file)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
         except OSError as refused:
             raise JobError(f"{self.option} {self.path} cannot be written: {refused.strerror}") from None

@@ -19,7 +19,7 @@ from crawler import app
 from crawler.cli import options, terminal
 from crawler.cli.desk import THINKING, Desk
 from crawler.cli.fetch import AT_ONCE, exchange_line, tell, typed_request
-from crawler.cli.main import DONE, NOTHING_STARTED, SPIDER_FAILED
+from crawler.cli.main import DONE, NOT_WELL, NOTHING_STARTED
 from crawler.cli.project import Project, spider_arguments
 from crawler.cli.safe import safe
 from crawler.config import Config
@@ -82,7 +82,7 @@ def command(
         click.echo(json.dumps(as_plain(fetched.response, callback, answer), indent=2, ensure_ascii=False))
     else:
         _print(out, answer)
-    return SPIDER_FAILED if answer.trouble else DONE
+    return NOT_WELL if answer.trouble else DONE
 
 
 def _call(desk: Desk, callback: str, response: Response, config: Config) -> Answer:

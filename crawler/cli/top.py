@@ -16,7 +16,7 @@ from crawler.cli.safe import safe
 from crawler.cli.terminal import STYLES
 from crawler.cli.why import answered, running
 from crawler.diagnostics.account import said
-from crawler.diagnostics.control import InterpreterHeld, ask
+from crawler.diagnostics.control import NoAnswer, ask
 from crawler.diagnostics.live import Moment
 from crawler.diagnostics.report import Line
 from crawler.errors import UsageError
@@ -46,7 +46,7 @@ def command(name: str, once: bool) -> None:
     def look() -> list[Line]:
         try:
             now = msgspec.json.decode(ask(folder, "moment"), type=Moment)
-        except InterpreterHeld as held:
+        except NoAnswer as held:
             return [Line(f"{spider}: {held}", "bad")]
         return screen(spider, now, speed)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from crawler import app
 from crawler.cli import terminal
+from crawler.cli.interrupt import SIGNALS
 from crawler.cli.progress import Window
 from crawler.cli.why import dump, dumps
 from crawler.config import Config
@@ -104,7 +105,7 @@ async def crawl(make: Callable[[], Engine], watching: Watching) -> Seen:
         window.note(f"{reason}: finishing what is under way, {grace:g} s at most; once more to stop at once")
 
     with (
-        signals(stop, crawling.cancel) as received,
+        signals(SIGNALS, stop, crawling.cancel) as received,
         app.watching(engine, watching.cls, watching.config.diagnostics, trace=watching.trace) as windows,
         watching.audit() as audit,
         watching.doors(engine, windows),

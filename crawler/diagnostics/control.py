@@ -33,7 +33,11 @@ _BEAT = struct.Struct("d")
 log = logging.getLogger("crawler.diagnostics")
 
 
-class InterpreterHeld(CrawlerError):
+class NoAnswer(CrawlerError):
+    """The crawl is there, but does not answer in time."""
+
+
+class InterpreterHeld(NoAnswer):
     """C code in the crawl holds the interpreter: nobody there can answer."""
 
 
@@ -116,7 +120,8 @@ class Control:
 def ask(folder: Path, question: str, patience: float = PATIENCE) -> bytes:
     """Ask the crawl that runs in a job's folder; JSON.
 
-    Raises UsageError if none runs there, InterpreterHeld, saying for how long, if it cannot answer.
+    Raises UsageError if none runs there; InterpreterHeld, saying for how long, if it cannot answer; NoAnswer if it
+    could, but is asked by others: one question after another.
     """
     try:
         with _address(folder) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
@@ -127,7 +132,9 @@ def ask(folder: Path, question: str, patience: float = PATIENCE) -> bytes:
             while part := asker.recv(65536):
                 answer += part
     except TimeoutError:
-        raise InterpreterHeld(f"interpreter held for {_age(folder):.1f} s by C code: nobody there can answer") from None
+        if (age := _age(folder)) < patience:  # its loop runs
+            raise NoAnswer(f"no answer within {patience:g} s: others are asking the crawl just now") from None
+        raise InterpreterHeld(f"interpreter held for {age:.1f} s by C code: nobody there can answer") from None
     except OSError as refused:
         raise UsageError(f"no crawl runs in {folder}, or it cannot be asked: {refused.strerror}") from None
     if not answer:

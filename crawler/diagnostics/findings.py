@@ -21,7 +21,7 @@ from crawler.diagnostics.timing import TimingAccount
 from crawler.diagnostics.verdict import MACHINE, Kind
 from crawler.diagnostics.why import ADVICE
 from crawler.events import Summary
-from crawler.kinds import FAILURES, advice
+from crawler.kinds import FAILURES, advice, is_spider_fault
 from crawler.stages import Wait
 
 SHARE = 0.25
@@ -211,15 +211,16 @@ def _host(summary: Summary, record: Record) -> Iterator[Finding]:
 
 def _failures(summary: Summary) -> Iterator[Finding]:
     if summary.spider_errors:
-        what = f"the spider's code failed on {summary.spider_errors:,} pages"
+        what = f"the spider's code failed {summary.spider_errors:,} time{'s' * (summary.spider_errors != 1)}"
         yield Finding("spider-errors", "problem", what, (), "the summary names file and line of each error")
     total = sum(summary.outcomes.values())
+    named = ((outcome.partition(" "), count) for outcome, count in summary.outcomes.items())
     failed = {
-        outcome.removeprefix("failed "): count for outcome, count in summary.outcomes.items()
-        if outcome.startswith("failed ") and outcome.removeprefix("failed ") in FAILURES
+        kind: count for (tag, _, kind), count in named
+        if tag == "failed" and kind in FAILURES and not is_spider_fault(kind)
     }  # fmt: skip
-    count = sum(failed.values()) - summary.spider_errors
-    if total and count >= FAILING * total:
+    count = sum(failed.values())
+    if count and count >= FAILING * total:
         kind = max(failed, key=lambda name: failed[name])
         yield Finding(
             "requests-failed", "problem", f"{count:,} of {total:,} requests failed, mostly {kind}: {advice(kind)}",

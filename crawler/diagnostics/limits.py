@@ -28,6 +28,8 @@ IDS = frozenset(
     }
 )  # fmt: skip
 """Of all findings."""
+UNWATCHED = frozenset({"failed", "spider-errors", "requests-failed"})
+"""What the summary alone tells; everything else needs `diagnostics.watch`."""
 ANY = "problem"
 _UNITS = {"ms": 0.001, "s": 1.0, "%": 0.01, "": 1.0}
 _TAKES = {"stall": ("ms", "s"), "blocked": ("ms", "s"), "lag": ("ms", "s"), "failed": ("%", "")}

@@ -77,6 +77,7 @@ class Live:
         self._loop = asyncio.get_running_loop()
 
     def moment(self) -> Moment:
+        """Everything as it stands now. Raises RuntimeError if the loop's thread changes it faster than it is read."""
         age = self._watch.age()
         stays = sorted(steadily(lambda: list(self._board.busy())), key=lambda stay: -stay.seconds)
         return Moment(

@@ -57,6 +57,8 @@ def to_log(stall: Stall, worth: bool, fold: Fold | None) -> None:
 
 
 class LoopStatistics(NamedTuple):
+    """Since the start, in seconds; `stalls` counts those over the threshold, `stalled` adds up their lateness."""
+
     lag: LagStatistics
     stalls: int
     stalled: float
@@ -112,6 +114,7 @@ class LoopWatch:
     # ---- on the loop ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        """Watch the loop that runs here, until `stop`. Raises RuntimeError where none runs."""
         self._loop = asyncio.get_running_loop()
         self._fellows = _watches.setdefault(self._loop, [])
         self._fellows.append(self)

@@ -151,12 +151,6 @@ def _code(code: types.CodeType) -> _Code:
     return _Code(code)
 
 
-def is_call(code: types.CodeType, offset: int) -> bool:
-    """Whether the instruction at `offset` is a call."""
-    known = _code(code)
-    return known.steps[known.place_of(offset)].opname in CALLS
-
-
 def is_entry(code: types.CodeType, offset: int) -> bool:
     """Whether the instruction at `offset` is the start of a function, before any of its own code."""
     known = _code(code)

@@ -7,7 +7,6 @@ the blame of slow requests. One thread adds; any thread may read.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 
@@ -174,13 +173,3 @@ def _reason(stall: Stall) -> str:
     if not stall.is_own and stall.blames:
         extra.append("not in the spider's code")
     return said[0] + (f" ({', '.join(extra)})" if extra else "")
-
-
-def summarised(folds: Iterable[Fold]) -> list[str]:
-    """A line for each: `12 x, 18.4 s in all, longest 1.84 s: spiders/shop.py:42 in parse_price, …: blocking call`."""
-    return [
-        f"{fold.count:,} x, {fold.seconds:.2f} s in all, longest {fold.max:.2f} s: "
-        + (f"{place_of(fold.last)}: " if fold.last.where else "")
-        + fold.last.kind.value
-        for fold in folds
-    ]

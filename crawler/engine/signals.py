@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from collections.abc import Callable, Iterable, Iterator
 
 
 @contextlib.contextmanager
-def signals(stop: Callable[[str], None], cancel: Callable[[], object]) -> Iterator[list[int]]:
-    """SIGINT, SIGTERM and SIGHUP: the first stops, the second cancels. Yields the list of signals received.
+def signals(
+    numbers: Iterable[signal.Signals], stop: Callable[[str], None], cancel: Callable[[], object]
+) -> Iterator[list[int]]:
+    """Of these signals, the first stops, the second cancels. Yields the list of signals received.
 
     One that is ignored (nohup, a script's background) stays ignored. What was in force before is so again afterwards.
     For the command line only: code that is called from Python installs no handler.
@@ -30,7 +30,7 @@ def signals(stop: Callable[[str], None], cancel: Callable[[], object]) -> Iterat
         else:
             cancel()
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in numbers}
     heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in heeded:
         loop.add_signal_handler(number, handle, number)

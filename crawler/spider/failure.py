@@ -46,7 +46,6 @@ class FailedRequest:
 
     @property
     def cb_kwargs(self) -> dict[str, Any]:
-        """What the request carries for its callback."""
         return self.request.cb_kwargs
 
     @property

@@ -142,6 +142,25 @@ def test_a_trace_that_could_not_be_is_refused_before_the_crawl(crawler, spider, 
     assert not (project / ".crawler").exists()
 
 
+@pytest.mark.parametrize(
+    "asked", [("--metrics", "0"), *(("--fail-on", what) for what in ("stall>1s", "lag>1ms", "problem", "dns-slow"))]
+)
+def test_what_nobody_would_watch_is_refused_before_the_crawl(crawler, spider, project, site, asked):
+    ended = crawler("crawl", "one", *asked, "-s", "diagnostics.watch=no")
+    assert ended.code == 2
+    assert asked[0] in ended.err
+    assert "needs what diagnostics.watch = false has switched off" in ended.err
+    assert not site.seen
+
+
+def test_what_the_summary_tells_needs_no_watch(crawler, spider, project, unused_tcp_port):
+    nowhere = ("-a", f"start_url=http://127.0.0.1:{unused_tcp_port}/", "-s", "politeness.robots=no")
+    asked = ("--fail-on", "failed>0", "--fail-on", "spider-errors", "--fail-on", "requests-failed")
+    ended = crawler("crawl", "one", *nowhere, *asked, "-s", "diagnostics.watch=no")
+    assert "--fail-on failed>0: 1 did" in ended.err
+    assert "--fail-on requests-failed: 1 of 1" in ended.err
+
+
 async def test_the_summary_file_says_what_the_screen_says(start, spider, project):
     ended = await (await start("crawl", "one", "-O", "a.csv", "--summary", "s.json")).ended()
     summary = json.loads((project / "s.json").read_text())

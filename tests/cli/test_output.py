@@ -1,7 +1,9 @@
 """Where the summary goes."""
 
+import contextlib
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,27 @@ def test_a_summary_that_could_not_be_written_is_refused_before_the_crawl(tmp_pat
         JsonFile.at(str(tmp_path), "--summary", items_on_stdout=False)
     with pytest.raises(OutputError, match="there is no folder"):
         JsonFile.at(str(tmp_path / "no" / "s.json"), "--summary", items_on_stdout=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "refuses", "refused"),
+    [
+        ("there.json", "", True),  # the draft could not be made
+        ("new.json", "", True),
+        ("there.json", "there.json", False),  # it is replaced, whatever it is
+        ("pipe", "", False),  # written into
+        ("pipe", "pipe", True),
+    ],
+)
+def test_what_is_replaced_needs_its_folder_and_what_is_written_into_itself(
+    tmp_path, monkeypatch, path, refuses, refused
+):
+    (tmp_path / "there.json").write_text("{}")
+    os.mkfifo(tmp_path / "pipe")
+    closed = tmp_path / refuses if refuses else tmp_path  # who runs this may be allowed everything
+    monkeypatch.setattr(os, "access", lambda asked, mode: Path(asked) != closed)
+    with pytest.raises(OutputError, match="permission denied") if refused else contextlib.nullcontext():
+        JsonFile.at(str(tmp_path / path), "--summary", items_on_stdout=False)
 
 
 @pytest.mark.parametrize("option", ["append", "overwrite"])

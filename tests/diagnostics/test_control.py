@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import stat
 import threading
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.diagnostics.control import HEART, SOCKET, Control, InterpreterHeld, ask
+from crawler.diagnostics.control import HEART, SOCKET, Control, InterpreterHeld, NoAnswer, ask
 from crawler.errors import UsageError
 
 
@@ -78,3 +80,14 @@ def test_who_gets_no_answer_reads_for_how_long_the_loop_has_not_beaten(tmp_path:
         with pytest.raises(InterpreterHeld, match=r"interpreter held for [78]\.\d s by C code"):
             ask(tmp_path, "moment", patience=0.05)
         never.set()
+
+
+def test_a_door_that_others_stand_in_is_not_blamed_on_the_interpreter(tmp_path: Path) -> None:
+    with Control(tmp_path, ANSWERS) as control, contextlib.ExitStack() as idle:
+        for _ in range(2):
+            other = idle.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            other.connect(str(tmp_path / SOCKET))
+        control.beat(time.monotonic() + 60.0)
+        with pytest.raises(NoAnswer, match=r"no answer within 0\.05 s: others are asking") as raised:
+            ask(tmp_path, "moment", patience=0.05)
+        assert not isinstance(raised.value, InterpreterHeld)

@@ -121,6 +121,16 @@ def test_failures_are_findings_from_a_tenth_of_all_requests_on() -> None:
     assert [one.id for one in findings(errors, record())] == ["spider-errors"]
 
 
+def test_what_the_spider_failed_at_is_no_failure_of_requests_and_may_have_no_page() -> None:
+    outcomes = {"done": 30, "failed callback-error": 50, "failed status": 20}
+    both = msgspec.structs.replace(SUMMARY, outcomes=outcomes, spider_errors=52)  # start() and closed() too
+    code, requests = findings(both, record())
+    assert code.what == "the spider's code failed 52 times"
+    assert requests.what.startswith("20 of 100 requests failed, mostly status: ")
+    once = msgspec.structs.replace(SUMMARY, spider_errors=1)
+    assert [one.what for one in findings(once, record())] == ["the spider's code failed 1 time"]
+
+
 def test_a_finding_has_its_evidence_its_line_and_the_next_step() -> None:
     found = findings(SUMMARY, record(stall(Kind.PYTHON, 6.0, PARSE), stall(Kind.BLOCKING, 2.0, "shop.py:7 in load")))
     assert [line.text.strip() for line in lines(found)] == [

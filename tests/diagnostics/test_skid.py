@@ -259,4 +259,3 @@ def test_the_start_of_a_function_is_told_from_the_rest() -> None:
     steps = {step.opname: step.offset for step in dis.get_instructions(code)}
     assert skid.is_entry(code, steps["RESUME"])
     assert not skid.is_entry(code, steps["CALL"])
-    assert skid.is_call(code, steps["CALL"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.diagnostics.stalls import MAX_FOLDS, MAX_INTERVALS, Stall, StallLog, describe, summarised
+from crawler.diagnostics.stalls import MAX_FOLDS, MAX_INTERVALS, Stall, StallLog, describe
 from crawler.diagnostics.verdict import Kind
 
 SLEEP = Stall(
@@ -57,9 +57,6 @@ def test_repeats_at_a_line_are_folded_and_the_longest_stands_for_them() -> None:
     first, second = log.folds()
     assert (first.count, first.seconds, first.max, first.last.seconds) == (3, pytest.approx(2.0), 1.5, 1.5)
     assert second.count == 1
-    assert summarised([first]) == [
-        "3 x, 2.00 s in all, longest 1.50 s: at spiders/shop.py:42 in parse_price, time.sleep(1.8): blocking call"
-    ]
 
 
 def test_a_repeated_stall_is_said_again_when_as_much_time_again_has_been_lost() -> None:

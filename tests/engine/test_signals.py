@@ -10,8 +10,10 @@ import pytest
 
 from crawler.engine.signals import signals
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+
+@pytest.mark.parametrize("number", NUMBERS)
 async def test_the_first_signal_stops_and_the_second_cancels_and_then_they_are_nobody_s(number: signal.Signals) -> None:
     heard: list[str] = []
     twice = asyncio.Event()
@@ -21,7 +23,7 @@ async def test_the_first_signal_stops_and_the_second_cancels_and_then_they_are_n
         twice.set()
 
     before = signal.getsignal(number)
-    with signals(heard.append, cancel) as received:
+    with signals(NUMBERS, heard.append, cancel) as received:
         os.kill(os.getpid(), number)
         while not heard:  # the loop's own pipe brings it, a turn or two later
             await asyncio.sleep(0)
@@ -35,7 +37,7 @@ async def test_the_first_signal_stops_and_the_second_cancels_and_then_they_are_n
 async def test_a_signal_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals(lambda _: None, lambda: None) as received:
+        with signals(NUMBERS, lambda _: None, lambda: None) as received:
             os.kill(os.getpid(), signal.SIGHUP)
             await asyncio.sleep(0)
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -1,4 +1,4 @@
-"""CSV as RFC 4180 has it, with a header. Columns are `fields`, or the keys of the first item, for good.
+"""CSV as RFC 4180 has it, with a header. Columns are `fields`, or the keys of the first item that has any, for good.
 
 The rule for values: text as it is, nothing for None, JSON for the rest (numbers, true, false, lists, objects), ISO 8601
 for dates, base64 for bytes. A key that has no column is counted and left out; a missing one leaves its cell empty.
@@ -35,7 +35,10 @@ def cell(value: Any) -> str:
 
 
 class Csv:
-    """A format in the sense of `format.Format`. `state` holds the columns once the header is written."""
+    """A format in the sense of `format.Format`.
+
+    State: the columns once the header is written; until then how many items without any key wait for them.
+    """
 
     endings: tuple[bytes, ...] = ()
 
@@ -51,11 +54,17 @@ class Csv:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
         rows = list(map(decoder(self.encoding), items))
-        if not self.state:
-            columns = list(self._fields or rows[0])
+        before = msgspec.msgpack.decode(self.state, type=list[str] | int) if self.state else 0
+        if isinstance(before, int):
+            columns = list(self._fields or next(filter(None, rows), ()))
+            if not columns:
+                self.state = msgspec.msgpack.encode(before + len(rows))
+                return b""
+            rows = [{}] * before + rows
             writer.writerow(columns)
             self.state = msgspec.msgpack.encode(columns)
-        columns = msgspec.msgpack.decode(self.state, type=list[str])
+        else:
+            columns = before
         known = frozenset(columns)
         for row in rows:
             writer.writerow([cell(row.get(column)) for column in columns])

@@ -240,7 +240,7 @@ class FileSink(Formatted):
     # ---- writing ---------------------------------------------------------------------------------------------
 
     def _packed(self, data: bytes) -> bytes:
-        return gzip.compress(data, LEVEL, mtime=0) if self._compress else data
+        return gzip.compress(data, LEVEL, mtime=0) if self._compress and data else data
 
     def _write(self, data: bytes) -> None:
         size = os.fstat(self._fd).st_size

@@ -77,6 +77,21 @@ def test_values_follow_the_stated_rule(path, value, text):
     assert read(path) == [["v"], [text]]
 
 
+@pytest.mark.parametrize("groups", [[[{}, {}, {"a": 1, "b": 2}]], [[{}], [{}], [{"a": 1, "b": 2}]]])
+def test_an_item_without_keys_names_no_columns(path, groups, caplog):
+    sink, _ = write(path, groups)
+    assert read(path) == [["a", "b"], ["", ""], ["", ""], ["1", "2"]]
+    assert sink.errors == {}
+    assert not caplog.records
+
+
+def test_items_without_keys_wait_for_their_columns_over_a_resume(path):
+    _, position = write(path, [[{}]])
+    assert path.read_text() == ""
+    write(path, [[{"a": 1, "b": 2}]], position=position)
+    assert read(path) == [["a", "b"], ["", ""], ["1", "2"]]
+
+
 def test_a_resumed_job_writes_no_second_header(path):
     _, position = write(path, [[{"a": 1, "b": 2}]])
     write(path, [[{"b": 4, "a": 3}]], position=position, overwrite=True)
