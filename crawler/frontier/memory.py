@@ -14,7 +14,8 @@ import msgspec
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, Ended, FrontierStatistics, Lease, Peeked, Sink
 from crawler.frontier.draft import unpack_keys
 from crawler.frontier.harvested import Harvested
-from crawler.frontier.lane import FRESH, Entry, Lane, Row
+from crawler.frontier.lane import FRESH, Entry, Row
+from crawler.frontier.memory_hosts import Hosts
 from crawler.frontier.outputs import Outputs
 from crawler.frontier.tally import Tally, sum_refused
 from crawler.frontier.writer import Writer
@@ -51,26 +52,17 @@ class _Act:
 
 
 class MemoryFrontier:
-    """See `base.Frontier`. State: lanes by host, leases, the set of known keys, outcomes, and the counts."""
+    """See `base.Frontier`. State: the hosts, the set of known keys, outcomes, and the counts."""
 
     def __init__(self, sinks: Sequence[Sink] = (), *, budgets: Budgets = NO_BUDGETS) -> None:
         self._outputs = Outputs(sinks)
         self._writer: Writer | None = None
         self._opened = self._closed = False
         self._known: set[bytes] = set()
-        self._lanes: dict[str, Lane] = {}
-        self._states: dict[str, bytes] = {}
-        self._robots: dict[str, bytes] = {}
+        self._hosts = Hosts()
         self._budgets = budgets
         self._counts: dict[bytes, int] = {}
         """What the budgets count."""
-        self._leased: dict[str, Lane] = {}
-        self._idle: dict[str, float] = {}
-        """Hosts with rows and no owner, and when each is due."""
-        self._queue: list[tuple[float, int, str]] = []
-        """The same as a heap; an entry is dead when `_idle` says otherwise."""
-        self._not_before: dict[str, float] = {}
-        """Hosts that were released with a time to wait for."""
         self._ended: dict[int, tuple[Ended, Row]] = {}
         self._refused: dict[tuple[str, str], Refused] = {}
         self._tally = Tally()
@@ -79,9 +71,6 @@ class MemoryFrontier:
         self._in_flight = 0
         self._committing = 0
         """Of those in flight: accepted by a commit whose items are being written."""
-        self._serial = 0
-        self._now = 0.0
-        """The latest time anybody has told: rows that come in count their age from it."""
 
     async def open(self) -> None:
         if self._opened:
@@ -125,25 +114,12 @@ class MemoryFrontier:
         return {}
 
     async def lease(self, now: float, n: int) -> list[Lease]:
-        self._now = max(self._now, now)
-        leases: list[Lease] = []
-        while len(leases) < n and self._queue:
-            due, _, host = heapq.heappop(self._queue)
-            if self._idle.get(host) != due:
-                continue
-            del self._idle[host]
-            self._serial += 1
-            lane = self._lanes[host]
-            lane.token = self._serial
-            self._leased[host] = lane
-            state, robots = self._states.get(host, b""), self._robots.get(host, b"")
-            leases.append(Lease(host, lane.token, state, lane.next_due, robots=robots))
-        return leases
+        return self._hosts.lease(now, n)
 
     async def peek(self, lease: Lease, now: float, k: int) -> Peeked:
-        self._now = max(self._now, now)
-        lane = self._leased.get(lease.host)
-        if lane is None or lane.token != lease.token:
+        self._hosts.tell(now)
+        lane = self._hosts.holding(lease)
+        if lane is None:
             return Peeked([])
         tickets = lane.take(now, k)
         self._in_flight += len(tickets)
@@ -163,15 +139,7 @@ class MemoryFrontier:
         """Nothing outlives the process here."""
 
     async def release(self, lease: Lease, state: bytes, next_at: float) -> None:
-        if not self._holds(lease):
-            return
-        lane = self._leased.pop(lease.host)
-        lane.token = 0
-        self._in_flight -= len(lane.handed)
-        lane.give_back()
-        self._states[lease.host] = state
-        self._not_before[lease.host] = next_at
-        self._queue_host(lane)
+        self._in_flight -= self._hosts.release(lease, state, next_at)
 
     async def commit(self, group: Group) -> Committed:
         act = self._accept(group)
@@ -191,8 +159,7 @@ class MemoryFrontier:
 
     async def offer(self, ticket: Ticket, finds: Finds) -> Committed:
         due: dict[str, float] = {}
-        lane = self._leased.get(ticket.host)
-        if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
+        if self._hosts.handed(ticket) is None:
             return self._committed([FENCED], due, 0, [0])
         added, known = self._insert_all(finds, ticket.depth + 1, ticket.url, due)
         self._tally.duplicates += known
@@ -230,14 +197,13 @@ class MemoryFrontier:
     def statistics(self) -> FrontierStatistics:
         return self._tally.statistics(
             in_flight=self._in_flight,
-            leased=len(self._leased),
-            idle_hosts=len(self._idle),
+            leased=self._hosts.leased,
+            idle_hosts=self._hosts.idle,
             finished=self._finished,
         )
 
     def check(self) -> list[str]:
-        waiting = sum(len(lane) for lane in self._lanes.values())
-        handed = sum(len(lane.handed) for lane in self._leased.values())
+        waiting, handed = self._hosts.waiting, self._hosts.in_flight
         told = self._tally.unfinished - self._in_flight
         violations = []
         if waiting != told:
@@ -251,10 +217,6 @@ class MemoryFrontier:
     async def verify(self) -> list[str]:
         return self.check()
 
-    def _holds(self, lease: Lease) -> bool:
-        lane = self._leased.get(lease.host)
-        return lane is not None and lane.token == lease.token
-
     def _accept(self, group: Group) -> _Act:
         """Fence: from here on an accepted ticket has its end, unless the items cannot be written."""
         for finished in group.finished:
@@ -263,8 +225,8 @@ class MemoryFrontier:
         act = _Act(group)
         for finished in group.finished:
             ticket = finished.ticket
-            lane = self._leased.get(ticket.host)
-            if lane is None or lane.token != ticket.token or ticket.id not in lane.handed:
+            lane = self._hosts.handed(ticket)
+            if lane is None:
                 act.verdicts.append(FENCED)
                 continue
             act.ends.append((finished, lane.handed.pop(ticket.id)))
@@ -281,12 +243,8 @@ class MemoryFrontier:
         self._known.difference_update(act.harvested.new)
         self._committing -= len(act.ends)
         for finished, entry in act.ends:
-            lane = self._lanes[finished.ticket.host]
-            if lane.token == finished.ticket.token:
-                lane.handed[entry.row.id] = entry
-            else:
+            if not self._hosts.take_back(finished.ticket, entry):
                 self._in_flight -= 1
-                self._push(lane.host, entry, {})
 
     def _apply(self, act: _Act) -> Committed:
         """Change memory: the only place where a ticket ends."""
@@ -304,8 +262,8 @@ class MemoryFrontier:
         self._tally.merge(act.tally)
         self._committing -= len(act.ends)
         self._in_flight -= len(act.ends)
-        self._states.update(act.group.hosts)
-        self._robots.update(act.group.robots)
+        self._hosts.states.update(act.group.hosts)
+        self._hosts.robots.update(act.group.robots)
         self._refuse([refused for finished, _ in act.ends for refused in finished.refused] + act.harvested.refused)
         return self._committed(act.verdicts, due, added, duplicates, act.tally.items)
 
@@ -325,7 +283,7 @@ class MemoryFrontier:
                 self._push(ticket.host, again, due)
             case Failed() | Dropped():
                 tag, why, detail = outcome.tag, outcome.reason, outcome.detail
-                ended = Ended(row.id, row.url, tag, why, detail, row.attempt + 1, entry.referrer, self._now)
+                ended = Ended(row.id, row.url, tag, why, detail, row.attempt + 1, entry.referrer, self._hosts.now)
                 self._ended[row.id] = (ended, row)
         of_page = self._insert_all(finished.finds, row.depth + 1, row.url, due)
         known += of_page[1]
@@ -366,39 +324,15 @@ class MemoryFrontier:
                 known.count += refused.count
 
     def _push(self, host: str, entry: Entry, due: dict[str, float]) -> None:
-        lane = self._lanes.get(host)
-        if lane is None:
-            lane = self._lanes[host] = Lane(host)
-            self._tally.hosts += 1
-        lane.push(entry)
-        if lane.token:
-            when = lane.next_due
-            due[host] = FRESH if when is None else when
-        else:
-            self._queue_host(lane)
-
-    def _queue_host(self, lane: Lane) -> None:
-        """Enter a host without an owner where it belongs; one without rows stands nowhere."""
-        next_due = lane.next_due
-        if next_due is None:
-            return
-        due = max(next_due, self._not_before.get(lane.host, 0.0))
-        entered = self._idle.get(lane.host)
-        if entered is None:
-            due = max(due, self._now)
-        elif due >= entered:
-            return
-        self._idle[lane.host] = due
-        self._serial += 1
-        heapq.heappush(self._queue, (due, self._serial, lane.host))
+        self._tally.hosts += self._hosts.push(host, entry, due)
 
     def _committed(
         self, verdicts: list[str], due: dict[str, float], added: int, duplicates: list[int], items: int = 0
     ) -> Committed:
-        return Committed(verdicts, due, len(self._idle), self._tally.unfinished, added, duplicates, items)
+        return Committed(verdicts, due, self._hosts.idle, self._tally.unfinished, added, duplicates, items)
 
     def __repr__(self) -> str:
         return (
             f"<MemoryFrontier {self._tally.unfinished:,} unfinished of {self._tally.added:,}, "
-            f"{len(self._leased)} hosts leased, {len(self._idle)} idle>"
+            f"{self._hosts.leased} hosts leased, {self._hosts.idle} idle>"
         )

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from crawler.frontier import packing
 from crawler.frontier.base import FENCED, OK, Committed, Deaths, FrontierStatistics, Lease
 from crawler.frontier.lane import Entry, Lane
-from crawler.frontier.store import Applied, LeasedHost, Released, Store, Window, Work
+from crawler.frontier.store import Store
 from crawler.frontier.tally import Tally
+from crawler.frontier.work import Applied, LeasedHost, Released, Window, Work
 from crawler.spider.travel import Finished, Ticket
 
 WIDEST = 64

@@ -28,8 +28,9 @@ from crawler.frontier.database import STORE, Database, connect, copy_back, empty
 from crawler.frontier.lane import FRESH, Entry
 from crawler.frontier.mirror import WIDEST, Held, Mirror
 from crawler.frontier.outputs import Outputs
-from crawler.frontier.store import Applied, LeasedHost, Store, Window, Work
+from crawler.frontier.store import Store
 from crawler.frontier.wal import WalCopier, wal_size
+from crawler.frontier.work import Applied, LeasedHost, Window, Work
 from crawler.frontier.writer import Writer
 from crawler.spider.budgets import NO_BUDGETS, Budgets
 from crawler.spider.travel import Failed, Finds, Found, Group, Refused, Ticket

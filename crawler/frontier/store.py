@@ -16,10 +16,11 @@ from crawler.frontier.base import Deaths
 from crawler.frontier.board import Left, Sent
 from crawler.frontier.draft import Draft
 from crawler.frontier.known import Known
-from crawler.frontier.lane import Entry, Place, place_of
+from crawler.frontier.lane import Place, place_of
 from crawler.frontier.tally import Tally
+from crawler.frontier.work import Applied, LeasedHost, Released, Window, Work
 from crawler.spider.budgets import NAME_BYTES, NO_BUDGETS, Budgets
-from crawler.spider.travel import Finds, Finished, Found, Refused, Ticket
+from crawler.spider.travel import Refused
 from crawler.spider.url import KEY_BYTES
 
 _FIRST_NUMBERS = 4096
@@ -36,68 +37,6 @@ class Connection(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Any: ...
 
     def executescript(self, sql: str, /) -> Any: ...
-
-
-class Released(msgspec.Struct, frozen=True):
-    """A host that was given back, on its way to disk."""
-
-    host: str
-    state: bytes
-    next_at: float
-    due: float
-
-
-class Work(msgspec.Struct):
-    """What one act makes durable."""
-
-    ends: Sequence[tuple[Finished, Entry]] = ()
-    offer: tuple[Ticket, Finds] | None = None
-    seeds: Sequence[tuple[bytes, Found]] | None = None
-    reopened: Sequence[tuple[str, Entry, str]] = ()
-    """Host, row, and the reason it had failed for."""
-    states: Mapping[str, bytes] = {}
-    robots: Mapping[str, bytes] = {}
-    kept: Mapping[str, bytes] = {}
-    released: Sequence[Released] = ()
-    cursor: bytes | None = None
-    finished: bool = False
-    now: float = 0.0
-
-
-class Applied(msgspec.Struct):
-    """What it changed."""
-
-    tally: Tally
-    """The difference."""
-    entering: list[tuple[str, Entry]]
-    duplicates: list[int]
-    woke: list[bytes]
-    """Hosts that have rows now and had none."""
-    emptied: list[bytes]
-    """Hosts that had rows and have none now."""
-    wal: int = 0
-    """Bytes of the write-ahead log afterwards."""
-
-
-class Window(msgspec.Struct, frozen=True):
-    """The next rows of a host, in order; `bound`: the last of them, None if there are no more."""
-
-    entries: list[Entry]
-    bound: Place | None
-
-
-class LeasedHost(msgspec.Struct, frozen=True):
-    """A host that nobody else gets from now on, with its first rows of either kind; times in seconds."""
-
-    host: str
-    state: bytes
-    due: float
-    """Since when, or from when on, it may be asked and has something to ask."""
-    sent: float
-    """Of a run that died: when it last asked this host; 0.0: it did not."""
-    fresh: Window
-    later: Window
-    robots: bytes = b""
 
 
 class Store:

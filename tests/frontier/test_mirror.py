@@ -7,8 +7,8 @@ import pytest
 from crawler.frontier import packing
 from crawler.frontier.lane import FRESH, Entry, Row, place_of
 from crawler.frontier.mirror import WIDEST, Mirror
-from crawler.frontier.store import Applied, LeasedHost, Window, Work
 from crawler.frontier.tally import Tally
+from crawler.frontier.work import Applied, LeasedHost, Window, Work
 from crawler.spider.travel import Done, Finished, Ticket
 
 A = packing.host_id("a.example")

@@ -11,7 +11,8 @@ from crawler.frontier import packing
 from crawler.frontier.base import Deaths
 from crawler.frontier.board import Left, Sent
 from crawler.frontier.database import connect
-from crawler.frontier.store import Released, Store, Work
+from crawler.frontier.store import Store
+from crawler.frontier.work import Released, Work
 from crawler.spider.request import Request, found_of
 from crawler.spider.travel import Done, Failed, Finished, Retry, Ticket
 
