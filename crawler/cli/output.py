@@ -1,4 +1,4 @@
-"""Where the items and the summary of a run go: to what was typed, or into a folder of the run's own."""
+"""Where the items, the summary and the trace of a run go: refused before the crawl, or written after it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import click
 
 from crawler.errors import JobError, OutputError, UsageError
+from crawler.jobs.job import write_whole
 from crawler.output.sinks.choose import STDOUT, open_sink
 
 
@@ -58,12 +59,6 @@ class JsonFile(NamedTuple):
             if file.exists() and not file.is_file():  # a pipe, or /dev/stderr: nothing to replace
                 file.write_text(text + "\n", encoding="utf-8")
                 return
-            draft = file.with_name(f".{file.name}.{os.getpid()}")
-            try:
-                draft.write_text(text + "\n", encoding="utf-8")
-                draft.replace(file)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
+            write_whole(file, f"{text}\n".encode())
         except OSError as refused:
             raise JobError(f"{self.option} {self.path} cannot be written: {refused.strerror}") from None

@@ -243,11 +243,16 @@ def _read(file: Path, kind: type[T]) -> T | None:
 
 
 def _write(file: Path, content: msgspec.Struct) -> None:
-    """Replace the file as a whole. Raises OSError."""
+    """Raises OSError."""
+    write_whole(file, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Replace the file as a whole, or not at all; what stands there then outlives a power failure. Raises OSError."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with draft.open("wb") as writing:
-            writing.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+            writing.write(content)
             writing.flush()
             os.fsync(writing.fileno())
         draft.replace(file)

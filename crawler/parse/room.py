@@ -46,6 +46,7 @@ class Room:
         return len(self._waiters)
 
     def leave(self, size: int) -> None:
+        """A page of so many bytes, that had entered, is out: whoever waits first may come in."""
         self.pages -= 1
         self.bytes -= size
         if self._waiters:

@@ -73,7 +73,10 @@ def find_callback(spider: Spider, name: str) -> Callable[..., Any]:
 
 _OURS = frozenset(dir(Spider)) - {"parse"}
 """What every spider has; of it, only `parse` can take a page."""
-HOOKS = frozenset({"start", "opened", "closed", "process_request"})
+AWAITED = {"opened": (), "closed": ("reason",), "process_request": ("request",)}
+"""The hooks that are awaited, and what each is called with."""
+HOOKS = frozenset({"start", *AWAITED})
+"""What the crawl calls itself."""
 
 
 def callbacks_of(cls: type[Spider]) -> list[str]:

@@ -16,11 +16,9 @@ from typing import Any, NoReturn
 from crawler.errors import SpiderError, near_miss
 from crawler.spider import blame, load
 from crawler.spider.base import Spider, initial_domains, stated
-from crawler.spider.callbacks import BadCallback, Callbacks, misfit, without_types
+from crawler.spider.callbacks import AWAITED, BadCallback, Callbacks, misfit, without_types
 
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
-HOOKS = {"opened": (), "closed": ("reason",), "process_request": ("request",)}
-"""The hooks of a spider, and what each is called with."""
 NEARLY = (
     ("custom_settings", ("settings",), 'settings = {"politeness.delay": 1}'),
     ("start_requests", ("start",), "async def start(self), which yields requests"),
@@ -109,7 +107,7 @@ def _check_all(spider: Spider) -> None:
     cls = type(spider)
     check_class(cls)
     _check_names(spider)
-    for hook, arguments in HOOKS.items():
+    for hook, arguments in AWAITED.items():
         _check_hook(spider, hook, arguments)
     _check_domains(cls, getattr(spider, "allowed_domains", None))
     _check_start(spider)

@@ -2,7 +2,7 @@
 
     parse("text/html; charset=GBK")  →  ContentType("text/html", {"charset": "GBK"})
 
-Source: WHATWG MIME Sniffing §4 (parsing, serialising) and Fetch §2.2.2 (several header fields). It knows nothing of
+Source: WHATWG MIME Sniffing §4.4 (parsing) and Fetch §2.2.2 (several header fields). It knows nothing of
 what a type is good for.
 """
 
@@ -28,10 +28,6 @@ class ContentType(NamedTuple):
 
     essence: str
     parameters: dict[str, str]
-
-    def __str__(self) -> str:
-        """The standard's serialisation."""
-        return self.essence + "".join(f";{name}={_quote(value)}" for name, value in self.parameters.items())
 
 
 def parse(text: str) -> ContentType | None:
@@ -90,9 +86,3 @@ def _parameter(text: str, at: int) -> tuple[int, str, str | None]:
 def _find_any(text: str, wanted: str, at: int) -> int:
     """The first of the wanted characters from `at` on, or the end."""
     return min((place for char in wanted if (place := text.find(char, at)) >= 0), default=len(text))
-
-
-def _quote(value: str) -> str:
-    if _NAME.fullmatch(value):
-        return value
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -22,7 +22,8 @@ PRESCAN_BYTES = 1024
 HEAD_BYTES = 65536
 """How far a late `<meta>` is looked for, so that a hostile head costs milliseconds at most."""
 
-_BOMS = ((codecs.BOM_UTF8, UTF_8), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
+BOMS = ((codecs.BOM_UTF8, UTF_8), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
+"""Byte-order marks, and the encodings that they stand for."""
 _C1_SAFE = re.compile(r"windows-(125[0-8]|874)")
 # The decoder of a label where Python's codec of that name knows less: GBK is decoded as GB18030 (Encoding §10.1.1).
 _DECODE_AS = {"gbk": "gb18030"}
@@ -64,7 +65,7 @@ def encoding_of(body: bytes, content_type: ContentType | None) -> str:
 
 def declared_encoding(body: bytes, content_type: ContentType | None) -> str | None:
     """What the page says of itself: mark, header or declaration; None if it says nothing that is valid."""
-    for mark, name in _BOMS:
+    for mark, name in BOMS:
         if body.startswith(mark):
             return name
     if content_type is not None:
@@ -89,7 +90,7 @@ def guess(body: bytes) -> str:
 
 def decode(body: bytes, encoding: str) -> str:
     """The text, without its byte-order mark; what is not valid becomes U+FFFD. `encoding` is a name or a label."""
-    for mark, name in _BOMS:
+    for mark, name in BOMS:
         if name == encoding and body.startswith(mark):
             body = body[len(mark) :]
     if encoding == UTF_8:

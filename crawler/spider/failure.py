@@ -46,6 +46,7 @@ class FailedRequest:
 
     @property
     def cb_kwargs(self) -> dict[str, Any]:
+        """What the request carries for its callback."""
         return self.request.cb_kwargs
 
     @property

@@ -118,7 +118,6 @@ class Harvest:
         *,
         page: str = "",
         depth: int = 0,
-        seed: bool = False,
         steps: Steps | None = None,
         callbacks: Callbacks | None = None,
     ) -> None:
@@ -136,7 +135,7 @@ class Harvest:
         self._domains = domains
         self._limits = limits
         self._encode_item = encode
-        self._too_deep = not seed and limits.max_depth is not None and depth + 1 > limits.max_depth
+        self._too_deep = limits.max_depth is not None and depth + 1 > limits.max_depth
         self._site = "\0"
         """`http://host/` of the last request: what `_host`, its hash and its scope belong to."""
         self._host = ""

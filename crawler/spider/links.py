@@ -7,7 +7,7 @@ meanings of Scrapy's. Nothing is fetched or counted here, and whether a link is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crawler.spider import url as urls
 from crawler.spider.response import Link, Response
@@ -131,8 +131,12 @@ def _links_in(response: Response, element: Selector, attrs: Sequence[str]) -> It
             continue
         text = "".join(element.css("::text").getall())
         fragment = reference.partition("#")[2].strip(urls.WHITESPACE)
-        nofollow = "nofollow" in attributes.get("rel", "").lower().split()
-        yield Link(url, text, fragment, nofollow)
+        yield Link(url, text, fragment, is_nofollow(attributes))
+
+
+def is_nofollow(attributes: Mapping[str, str]) -> bool:
+    """Whether an element's `rel` says nofollow."""
+    return "nofollow" in attributes.get("rel", "").lower().split()
 
 
 def _several(value: str | Iterable[str]) -> Iterable[str]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from crawler.spider import url as urls
+from crawler.spider.links import is_nofollow
 from crawler.spider.response import Response
 from crawler.spider.selector import Selector
 
@@ -50,10 +51,10 @@ class Nofollow:
 
     def _single(self) -> frozenset[str]:
         anchors = self._response.css("a[href], area[href]")
-        marked = [anchor for anchor in anchors if _is_marked(anchor)]
+        marked = [anchor for anchor in anchors if is_nofollow(anchor.attrib)]
         if not marked:
             return frozenset()
-        free = self._targets(anchor for anchor in anchors if not _is_marked(anchor))
+        free = self._targets(anchor for anchor in anchors if not is_nofollow(anchor.attrib))
         return frozenset(self._targets(marked) - free)
 
     def _targets(self, anchors: Iterable[Selector]) -> set[str]:
@@ -86,7 +87,3 @@ def says_nofollow(values: Iterable[str], token: str) -> bool:
 
 def _words(content: str) -> set[str]:
     return {word.strip().lower() for word in content.split(",")}
-
-
-def _is_marked(anchor: Selector) -> bool:
-    return "nofollow" in anchor.attrib.get("rel", "").lower().split()

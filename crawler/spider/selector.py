@@ -109,6 +109,7 @@ class Selector:
         return self._value if self._node is None else outer_html(self._node)
 
     def getall(self) -> list[str]:
+        """A list of the one text that `get` returns, as a `SelectorList` would have it."""
         return [self.get()]
 
     def re(self, regex: str | Pattern[str], replace_entities: bool = True) -> list[str]:
@@ -121,6 +122,7 @@ class Selector:
     def re_first(
         self, regex: str | Pattern[str], default: str | None = None, replace_entities: bool = True
     ) -> str | None:
+        """The first match of `re`; `default` if there is none."""
         return next(iter(self.re(regex, replace_entities)), default)
 
     @property
@@ -222,6 +224,7 @@ class SelectorList(Sequence[Selector]):
     def re_first(
         self, regex: str | Pattern[str], default: str | None = None, replace_entities: bool = True
     ) -> str | None:
+        """The first match of `re` in any of these; `default` if there is none."""
         return next((match for text in self.getall() for match in extract(regex, text, replace_entities)), default)
 
     @property

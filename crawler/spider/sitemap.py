@@ -18,7 +18,7 @@ from xml.parsers import expat
 import msgspec
 
 from crawler.spider import url as urls
-from crawler.spider.encoding import UTF_8, decode, name_of
+from crawler.spider.encoding import BOMS, UTF_8, decode, name_of
 
 MAX_BYTES = 50 * 1024 * 1024
 """sitemaps.org: the size of a sitemap, unpacked. What comes after is left out."""
@@ -31,7 +31,6 @@ Kind = Literal["urlset", "sitemapindex", "rss", "atom", "text", ""]
 
 _STEP = 256 * 1024
 _IN_A_TAG = expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_TOKEN]
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _BARE = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9A-Fa-f]+);)")
 _CONTROLS = dict.fromkeys(set(range(0x20)) - set(b"\t\n\r"))
@@ -99,14 +98,6 @@ def absolute(sitemap: str, loc: str) -> str:
     return urls.join(sitemap, loc)
 
 
-def is_within(sitemap: str, loc: str) -> bool:
-    """Whether a sitemap at this normalised URL may speak for the other: below its own folder, on its own host.
-
-    sitemaps.org wants that of a sitemap that no robots.txt vouches for. Hardly any crawler asks for it.
-    """
-    return loc.startswith(sitemap[: sitemap.partition("?")[0].rindex("/") + 1])
-
-
 # ---- bytes to text ---------------------------------------------------------------------------------------------------
 
 
@@ -135,7 +126,7 @@ def _unpacked(body: bytes) -> tuple[bytes, str]:
 
 def _text(body: bytes) -> str:
     """By the byte order mark, by the XML declaration, as UTF-8."""
-    for mark, encoding in _BOMS:
+    for mark, encoding in BOMS:
         if body.startswith(mark):
             return decode(body, encoding)
     declared = _DECLARED.match(body[:512])

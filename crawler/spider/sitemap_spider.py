@@ -40,6 +40,7 @@ class SitemapSpider(Spider):
     # A class attribute of a subclass, or an attribute set on `self`, takes its place.
     @cached_property
     def allowed_domains(self) -> Sequence[str] | None:  # type: ignore[override]
+        """The hosts of `sitemap_urls`. Raises SpiderError if those are no list of URLs."""
         if isinstance(self.sitemap_urls, str):
             raise SpiderError(f"{self._owner}.sitemap_urls is a string; write a list: [{self.sitemap_urls!r}]")
         return hosts_of(self, "sitemap_urls")

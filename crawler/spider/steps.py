@@ -54,6 +54,7 @@ class Validate:
         self.convert = convert
 
     def process(self, item: Any) -> Any:
+        """The item as an instance of `model`. Raises DropItem, naming the field, if it does not fit."""
         try:
             return msgspec.convert(plain(item), self.model, strict=not self.convert, builtin_types=(bytes,))
         except msgspec.ValidationError as bad:

@@ -189,6 +189,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Done(Outcome, frozen=True):
+    """Its page has been dealt with; what its callback gave is committed with it."""
+
     tag: ClassVar[str] = "done"
 
 
@@ -215,6 +217,8 @@ class Retry(Outcome, frozen=True):
 
 
 class Failed(Outcome, frozen=True):
+    """No usable answer, or a callback that failed; not tried again. `kind` is a name in `kinds.FAILURES`."""
+
     tag: ClassVar[str] = "failed"
     kind: str
     detail: str = ""
@@ -225,6 +229,8 @@ class Failed(Outcome, frozen=True):
 
 
 class Dropped(Outcome, frozen=True):
+    """Left out by a rule of the crawl's; nothing has failed. `why` is one of `kinds.Drop`."""
+
     tag: ClassVar[str] = "dropped"
     why: str
     detail: str = ""

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from parse.conftest import failed, items, job
+from support.source import line_of
 
 from crawler.clock import settle
 from crawler.config import ParseConfig
@@ -156,11 +156,6 @@ async def test_async_callbacks_share_one_spider() -> None:
     assert [items(await desk.run("shares"))[0]["rows"] for _ in range(3)] == [1, 2, 3]
 
 
-def line_of(text: str) -> int:
-    source = Path(__file__).read_text().splitlines()
-    return next(n for n, line in enumerate(source, 1) if text in line)
-
-
 @pytest.mark.parametrize(
     ("callback", "kind", "detail", "line", "function"),
     [
@@ -178,7 +173,7 @@ async def test_what_goes_wrong_is_a_value_with_the_author_s_line(
     assert answer.trouble is not None
     assert answer.trouble.kind == kind
     assert detail in answer.trouble.detail
-    assert answer.trouble.where.endswith(f"test_inline.py:{line_of(line)} in {function}")
+    assert answer.trouble.where.endswith(f"test_inline.py:{line_of(line, __file__)} in {function}")
     assert answer.items == []
 
 
@@ -192,7 +187,7 @@ async def test_a_callback_that_waits_too_long_fails_at_the_line_where_it_waits_a
     answer = await desk.run("waits")
     assert answer.trouble is not None
     assert answer.trouble.kind == "parse-timeout"
-    assert answer.trouble.where.endswith(f"test_inline.py:{line_of('# the waiting line')} in waits")
+    assert answer.trouble.where.endswith(f"test_inline.py:{line_of('# the waiting line', __file__)} in waits")
     assert answer.items == []
     assert desk.spider.closed_at_exit == ["http://a.example/waits/0"]
 

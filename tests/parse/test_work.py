@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from parse.conftest import failed, items, job
+from support.source import line_of
 
 from crawler.errors import StopCrawl, UsageError
 from crawler.parse.work import Setup, Work
@@ -198,11 +199,6 @@ def test_items_are_encoded_as_the_sinks_want_them() -> None:
     assert run("single", encoding="msgpack").items == [msgspec.msgpack.encode({"one": 1})]
 
 
-def line_of(text: str) -> int:
-    source = Path(__file__).read_text().splitlines()
-    return next(n for n, line in enumerate(source, 1) if text in line)
-
-
 @pytest.mark.parametrize(
     ("callback", "kind", "detail", "line", "function"),
     [
@@ -234,7 +230,7 @@ def test_what_goes_wrong_is_a_value_with_the_author_s_line_and_the_page_yields_n
     assert answer.trouble is not None
     assert answer.trouble.kind == kind
     assert detail in answer.trouble.detail
-    assert answer.trouble.where.endswith(f"test_work.py:{line_of(line)} in {function}")
+    assert answer.trouble.where.endswith(f"test_work.py:{line_of(line, __file__)} in {function}")
     assert answer.items == []
     assert len(answer.finds) == 0
 
@@ -278,14 +274,14 @@ def test_arguments_that_do_not_fit_are_the_callback_s_error_at_its_def_line() ->
     assert trouble is not None
     assert trouble.kind == "callback-error"
     assert trouble.detail.startswith("Shop.arguments(self, response, shelf, *, colour='red') cannot be called with (re")
-    assert trouble.where.endswith(f"test_work.py:{line_of('def arguments')} in arguments")
+    assert trouble.where.endswith(f"test_work.py:{line_of('def arguments', __file__)} in arguments")
 
 
 def test_an_errback_that_cannot_be_called_is_told_at_its_def_line() -> None:
     trouble = work().run(failed("arguments")).trouble
     assert trouble is not None
     assert "cannot be called with (failure): missing a required argument: 'shelf'" in trouble.detail
-    assert trouble.where.endswith(f"test_work.py:{line_of('def arguments')} in arguments")
+    assert trouble.where.endswith(f"test_work.py:{line_of('def arguments', __file__)} in arguments")
 
 
 @pytest.mark.parametrize("callback", ["misnames", "misfits"])
@@ -293,7 +289,7 @@ def test_a_request_that_names_no_callable_callback_is_refused_at_its_yield(callb
     trouble = run(callback).trouble
     assert trouble is not None
     assert trouble.kind == "bad-yield"
-    assert trouble.where.endswith(f"test_work.py:{line_of(f'# {callback}')} in {callback}")
+    assert trouble.where.endswith(f"test_work.py:{line_of(f'# {callback}', __file__)} in {callback}")
 
 
 def test_an_interruption_of_the_process_goes_through() -> None:

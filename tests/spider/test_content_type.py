@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.growth import MOST, growth
+from support.mime import written
 
 from crawler.spider.content_type import ContentType, of_fields, parse
 
@@ -43,8 +45,7 @@ def test_parse(field: str, expected: ContentType | None) -> None:
     ],
 )
 def test_several_fields_are_read_as_fetch_does(fields: tuple[str, ...], expected: str | None) -> None:
-    known = of_fields(fields)
-    assert (None if known is None else str(known)) == expected
+    assert written(of_fields(fields)) == expected
 
 
 @given(st.text() | st.text(alphabet='text/html;charset="\\ =,\t').map(lambda tail: "text/html;" + tail))
@@ -52,4 +53,13 @@ def test_whatever_a_server_sends_parses_to_nothing_or_to_what_parses_to_itself(f
     known = parse(field)
     of_fields((field, field))
     if known is not None:
-        assert parse(str(known)) == known
+        assert parse(written(known) or "") == known
+
+
+@pytest.mark.parametrize("pump", ['"', '\\"', '"\\', ",", ';a="', ";a=b", ";", "a/", " ", "=", '",'])
+def test_a_field_made_to_hurt_takes_time_in_proportion_to_its_length(pump: str) -> None:
+    def read(field: str) -> None:
+        parse(field)
+        of_fields.__wrapped__((field,))
+
+    assert growth(read, lambda size: "text/html" + pump * (size // len(pump))) < MOST

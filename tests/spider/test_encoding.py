@@ -6,6 +6,7 @@ import pytest
 import webencodings.labels
 from hypothesis import given
 from hypothesis import strategies as st
+from support.growth import MOST, growth
 
 from crawler.spider import encoding
 from crawler.spider.content_type import parse
@@ -186,3 +187,16 @@ def test_an_encoded_query_is_printable_ascii_unless_it_is_left_to_utf_8(query: s
 )
 def test_labels_are_the_encoding_standards(label: str, expected: str | None) -> None:
     assert name_of(label) == expected
+
+
+@pytest.mark.parametrize(
+    "pump",
+    [b"<?xml ", b"<?xml encoding", b"<meta ", b"<meta content='charset", b"charset=", b"<title>", b"<!--", b"</",
+     b"<a b='", b'<html a="', b" ", b"<!doctype html>", b"=", b"<meta http-equiv=content-type content='charset '>"],
+)  # fmt: skip
+@pytest.mark.parametrize("head", [b"", b"<?xml ", b"<meta charset="])
+def test_a_head_made_to_hurt_takes_time_in_proportion_to_its_length(head: bytes, pump: bytes) -> None:
+    def make(size: int) -> bytes:
+        return head + pump * (size // len(pump))
+
+    assert growth(lambda body: encoding.declared_encoding(body, None), make, 8000) < MOST

@@ -21,10 +21,8 @@ from crawler.spider.travel import Found, Refused
 from crawler.spider.url import HOST_KEY_BYTES, KEY_BYTES
 
 
-def harvest(
-    domains: Sequence[str] | None = ("shop.example",), *, depth: int = 0, seed: bool = False, **limits: Any
-) -> Harvest:
-    return Harvest(domains, Limits(**limits), encoder("json"), depth=depth, seed=seed)
+def harvest(domains: Sequence[str] | None = ("shop.example",), *, depth: int = 0, **limits: Any) -> Harvest:
+    return Harvest(domains, Limits(**limits), encoder("json"), depth=depth)
 
 
 def found(collected: Harvest) -> list[Found]:
@@ -86,12 +84,6 @@ def test_what_only_the_page_and_the_spider_can_refuse(
     collected.take(Request(url))
     assert [refused.reason for refused in collected.refused] == ([reason] if reason else [])
     assert len(collected.finds) == (0 if reason else 1)
-
-
-def test_seeds_have_no_depth_to_exceed() -> None:
-    collected = harvest(max_depth=0, seed=True)
-    collected.take(Request("http://shop.example/"))
-    assert len(collected.finds) == 1
 
 
 def test_dont_filter_lets_a_request_out_of_scope() -> None:

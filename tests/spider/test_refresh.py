@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from support.growth import MOST, growth
 
 from crawler.spider.refresh import parse_refresh, refresh_of
 from crawler.spider.response import Response
@@ -100,14 +99,4 @@ def test_only_html_has_elements() -> None:
     ],
 )
 def test_a_value_made_to_hurt_takes_time_in_proportion_to_its_length(head: str, pump: str) -> None:
-    def cost(size: int) -> float:
-        content = head + pump * (size // len(pump))
-        rounds = []
-        for _ in range(10):
-            began = time.thread_time()
-            for _ in range(3):
-                parse_refresh(content)
-            rounds.append(time.thread_time() - began)
-        return min(rounds)
-
-    assert cost(4000) < 8 * cost(1000), "more than twice as much a character"
+    assert growth(parse_refresh, lambda size: head + pump * (size // len(pump))) < MOST

@@ -7,9 +7,10 @@ import gzip
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.growth import MOST, growth
 
 from crawler.spider import sitemap
-from crawler.spider.sitemap import Sitemap, parse
+from crawler.spider.sitemap import Sitemap, parse, sitemaps_in_robots
 from crawler.spider.url import BadURL
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
@@ -161,19 +162,6 @@ def test_a_location_that_is_no_url_is_told() -> None:
         sitemap.absolute("https://a.example/", "mailto:x@a.example")
 
 
-@pytest.mark.parametrize(
-    ("loc", "expected"),
-    [
-        ("https://a.example/dir/x", True),
-        ("https://a.example/other", False),
-        ("http://a.example/dir/x", False),
-        ("https://b.example/dir/x", False),
-    ],
-)
-def test_a_sitemap_speaks_for_its_own_folder(loc: str, expected: bool) -> None:
-    assert sitemap.is_within("https://a.example/dir/sitemap.xml?x=/y/", loc) is expected
-
-
 def test_robots_txt_names_sitemaps_in_any_spelling() -> None:
     body = (
         b"User-agent: *\r\nSITEMAP: https://b.example/1\rSite-map :/2 # ours\n Sitemap:/2\n#Sitemap: /3\nSitemap: x:y\n"
@@ -191,3 +179,13 @@ def test_any_bytes_give_a_sitemap(body: bytes, start: bytes) -> None:
     found = parse(start + body)
     assert all(entry["loc"] for entry in found.entries)
     assert found.kind or found.problem
+
+
+@pytest.mark.parametrize(
+    "pump", [" ", "\x0b", "sitemap:", "https://a.xml", ".xml.gz", "https://", "a", "\x0b\n", "sitemap :"]
+)
+def test_a_robots_txt_made_to_hurt_takes_time_in_proportion_to_its_length(pump: str) -> None:
+    def make(size: int) -> bytes:
+        return ("https://" + pump * (size // len(pump)) + "!").encode()
+
+    assert growth(lambda body: sitemaps_in_robots("https://a.example/robots.txt", body), make, 4000) < MOST
