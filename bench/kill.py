@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -137,8 +138,29 @@ def verify(project: Path) -> str:
     return law
 
 
-async def run(kills: int, number: signal.Signals, seed: int) -> str:
-    """Returns one line of what was seen. Raises SystemExit if the killed run differs from the undisturbed one."""
+class Torn(NamedTuple):
+    """A crawl that was killed again and again until it was finished."""
+
+    kills: int
+    seen: str
+
+
+async def run_all(kills: int, number: signal.Signals, seed: int) -> list[Torn]:
+    """So many kills, of as many crawls as that takes: one bears only so many before it is finished.
+
+    Raises SystemExit if a killed crawl differs from the undisturbed one, or was finished before its first kill.
+    """
+    crawls: list[Torn] = []
+    while (left := kills - sum(torn.kills for torn in crawls)) > 0:
+        crawls.append(await run(left, number, seed + len(crawls)))
+        print(f"seed {seed + len(crawls) - 1}: {crawls[-1].seen}")
+        if not crawls[-1].kills:
+            raise SystemExit("a crawl was finished before it was killed: it says nothing")
+    return crawls
+
+
+async def run(kills: int, number: signal.Signals, seed: int) -> Torn:
+    """One crawl, killed so many times at most. Raises SystemExit if it differs from the undisturbed one."""
     random_ = random.Random(seed)
     maze = Maze(seed)
     try:
@@ -147,7 +169,7 @@ async def run(kills: int, number: signal.Signals, seed: int) -> str:
         await maze.close()
 
 
-async def _compare(maze: Maze, url: str, kills: int, number: signal.Signals, random_: random.Random, seed: int) -> str:
+async def _compare(maze: Maze, url: str, kills: int, number: signal.Signals, random_: random.Random, seed: int) -> Torn:
     with tempfile.TemporaryDirectory() as temporary:
         whole, torn = (new_project(Path(temporary) / name) for name in ("whole", "torn"))
         begun = time.monotonic()
@@ -169,7 +191,7 @@ async def _compare(maze: Maze, url: str, kills: int, number: signal.Signals, ran
         law = verify(torn)
         if law != verify(whole):
             raise SystemExit(f"undisturbed: {verify(whole)}; after {done} kills (seed {seed}): {law}")
-        return f"{done} x {number.name}: {seen.total()} items, each as often as undisturbed; {law}"
+        return Torn(done, f"{done} x {number.name}: {seen.total()} items, each as often as undisturbed; {law}")
 
 
 def is_finished(project: Path) -> bool:
@@ -183,12 +205,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
     number = signal.Signals[f"SIG{given.signal}"]
-    left, seed = given.kills, given.seed
-    while left > 0:  # one crawl bears only so many kills before it is finished
-        line = asyncio.run(run(left, number, seed))
-        print(f"seed {seed}: {line}")
-        left -= max(1, int(line.split(" ", 1)[0]))
-        seed += 1
+    asyncio.run(run_all(given.kills, number, given.seed))
 
 
 if __name__ == "__main__":

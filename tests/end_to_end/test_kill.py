@@ -11,7 +11,8 @@ from support.bench import bench
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "kills"), [(signal.SIGKILL, 25), (signal.SIGTERM, 8)])
 async def test_the_items_are_those_of_an_undisturbed_run(number: signal.Signals, kills: int) -> None:
-    print(await bench("kill").run(kills, number, seed=kills))
+    crawls = await bench("kill").run_all(kills, number, seed=kills)
+    assert sum(torn.kills for torn in crawls) == kills
 
 
 @pytest.mark.slow
