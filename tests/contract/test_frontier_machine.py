@@ -99,13 +99,13 @@ class Model:
 
     def finish(self, number, outcome, target, wanted, items):
         row = self.rows[number]
+        self.deaths.pop(number, None)  # it has come to an outcome without killing anybody
         if outcome == "retry":
             row.attempt += 1
             row.at = self.now + 2.5
             row.handed = False
         else:
             del self.rows[number]
-            self.deaths.pop(number, None)
             self.counts["moved" if outcome == "exempt" else outcome] += 1
         if outcome in ("failed", "dropped"):
             self.ended[number] = (row, outcome)
