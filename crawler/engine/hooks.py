@@ -73,16 +73,17 @@ class Hooks:
         request = request_of(ticket.url, ticket.details, ticket.priority)
         try:
             wanted = await self._spider.process_request(request)
-            if not isinstance(wanted, Request | None):
+            if wanted is None:
+                return Dropped(Drop.HOOK)
+            if not isinstance(wanted, Request):
                 raise TypeError(f"it must return the request or None, not {type(wanted).__name__}")
-            if wanted is not None:
-                self._nameable.check(wanted)
+            same_url = wanted.url == ticket.url
+            wanted = wanted.replace()  # what was set since it was made is checked as a new request's arguments are
+            self._nameable.check(wanted)
+            key, found = found_of(wanted, self._scope.dedup)
         except Exception as error:  # noqa: BLE001  user code: whatever it raises fails this request, not the crawl
             return self._process_failed(ticket, error)
-        if wanted is None:
-            return Dropped(Drop.HOOK)
-        key, found = found_of(wanted, self._scope.dedup)
-        if wanted.url != ticket.url:
+        if not same_url and found.url != ticket.url:
             return Moved(found, key, exempt=wanted.dont_filter or self._scope.is_same(wanted.url, [ticket.url]))
         return msgspec.structs.replace(ticket, details=found.details)
 

@@ -97,7 +97,8 @@ class Request:
         self.body = body_bytes(body)
         if json is not msgspec.UNSET or form is not None:
             self._encode_body(json, form)
-        self.method = (method or ("POST" if json is not msgspec.UNSET or form is not None else "GET")).upper()
+        implied = "POST" if json is not msgspec.UNSET or form is not None else "GET"
+        self.method = of_kind("method", method or implied, str).upper()
         if self.method not in _METHODS:
             raise ValueError(f"Request(method={method!r}): use one of {', '.join(sorted(_METHODS))}")
         self.cookies = texts("cookies", cookies)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from support.site import nothing_left
 
 from crawler.errors import SpiderError
 from crawler.spider.base import Spider
-from crawler.spider.request import Request
+from crawler.spider.request import Request, request_of
+from crawler.spider.travel import Ticket
 
 
 class Walk(Spider):
@@ -53,6 +56,71 @@ async def test_the_hook_changes_drops_moves_or_fails_a_request_before_it_is_sent
     assert run.web.asked.keys() == {"/1", "/2"}
     (failed,) = [one for one in run.ended if one.outcome == "failed"]
     assert failed.detail.startswith("process_request: ValueError: no key at ")
+
+
+class Spoils(Walk):
+    async def process_request(self, request: Request) -> Request | None:
+        if request.url == f"{HOST}/1" or request.url == f"{HOST}/2":
+            return request
+        name, value = SPOILT[int(request.url.rpartition("/")[2]) - 10]
+        setattr(request, name, value)
+        return request
+
+
+SPOILT: list[tuple[str, Any]] = [
+    ("headers", {"X": "a\r\nb"}),
+    ("headers", {"X": 5}),
+    ("headers", {"X Y": "z"}),
+    ("headers", {"X": "\ud800"}),
+    ("headers", 5),
+    ("cookies", {"a": 5}),
+    ("timeout", "x"),
+    ("proxy", "nonsense://"),
+    ("body", 5),
+    ("method", "FETCH"),
+    ("method", 5),
+    ("url", None),
+    ("url", "ftp://x/"),
+    ("url", "/relative"),
+    ("priority", "high"),
+    ("cb_kwargs", {"k": object()}),
+    ("callback", "parse_nothing"),
+    ("handle_httpstatus_list", None),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SPOILT)), ids=[f"{name}={value!a}" for name, value in SPOILT])
+async def test_a_request_that_the_hook_spoils_fails_alone_and_names_the_hook(crawl: Any, number: int) -> None:
+    run = crawl(Spoils, {"/1": page(f"/{number + 10}", "/2"), "/2": page()})
+    summary = await run.engine.run()
+    assert run.ends == {"/1": "done", f"/{number + 10}": "failed callback-error", "/2": "done"}
+    assert run.web.asked.keys() == {"/1", "/2"}
+    assert summary.spider_errors == 1
+    (failed,) = [one for one in run.ended if one.outcome == "failed"]
+    line = Spoils.process_request.__code__.co_firstlineno
+    assert failed.detail.startswith("process_request: ")
+    assert failed.detail.endswith(f"{__file__.removeprefix(str(Path.cwd()) + os.sep)}:{line} in process_request")
+
+
+async def test_what_the_hook_sets_is_taken_as_a_new_request_takes_it(crawl: Any) -> None:
+    class Sets(Walk):
+        async def process_request(self, request: Request) -> Request | None:
+            request.method = None  # type: ignore[assignment]
+            request.headers = None  # type: ignore[assignment]
+            request.body = "text"  # type: ignore[assignment]
+            request.callback = self.parse  # type: ignore[assignment]
+            return request
+
+    sent: list[Request] = []
+
+    async def note(ticket: Ticket) -> Any:
+        sent.append(request_of(ticket.url, ticket.details))
+        return page()
+
+    run = crawl(Sets, {"/1": note})
+    await run.engine.run()
+    assert run.ends == {"/1": "done"}
+    assert [(one.method, one.headers, one.body, one.callback) for one in sent] == [("GET", {}, b"text", "parse")]
 
 
 class Hooked(Walk):
