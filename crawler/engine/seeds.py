@@ -18,13 +18,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 import msgspec
 
 from crawler.engine.scope import Scope
-from crawler.errors import SpiderError, StopCrawl
+from crawler.errors import CallbackError, SpiderError, StopCrawl
 from crawler.frontier.base import Committed, Frontier, SeedCursor
 from crawler.spider import blame
 from crawler.spider import url as urls
 from crawler.spider.base import Spider
-from crawler.spider.callbacks import BadCallback, Callbacks
-from crawler.spider.request import Request, found_of
+from crawler.spider.callbacks import Callbacks
+from crawler.spider.request import Request, found_of, sound
 from crawler.spider.travel import Found
 
 BATCH = 1000
@@ -134,18 +134,17 @@ class Seeds:
 
         Raises SpiderError with the line at which `start` stands.
         """
-        problem = ""
-        if not isinstance(request, Request):
-            problem = f"{type(self._spider).__qualname__}.start() yields requests only, not {type(request).__name__}"
-        else:
-            try:
-                self._callbacks.check(request)
-            except BadCallback as bad:
-                problem = str(bad)
-        if not isinstance(request, Request) or problem:
+        cls = type(self._spider).__qualname__
+        try:
+            if not isinstance(request, Request):
+                raise SpiderError(f"{cls}.start() yields requests only, not {type(request).__name__}")
+            request = sound(request)
+            self._callbacks.check(request)
+            key, found = found_of(request, self._scope.dedup)
+        except (CallbackError, SpiderError, TypeError, ValueError) as bad:
+            problem = str(bad) if isinstance(bad, SpiderError) else f"{cls}.start(): {bad}"
             place = blame.where_yielded(start).partition(" in ")[0]
-            raise SpiderError(f"{place}: {problem}" if place else problem)
-        key, found = found_of(request, self._scope.dedup)
+            raise SpiderError(f"{place}: {problem}" if place else problem) from None
         self._scope.started_at(found.host)
         if request.dont_filter:
             key = urls.key_of(found.host, request.method, f"{number} {found.url}", b"start")

@@ -246,3 +246,35 @@ async def test_a_callback_that_start_misspells_is_refused_at_its_line() -> None:
     line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "# the misspelt" in text)
     with pytest.raises(SpiderError, match=rf"test_seeds\.py:{line}: .* 'prase'. Did you mean 'parse'"):
         await run(Misnamed([]), Store())
+
+
+class Spoils(Numbers):
+    async def start(self) -> AsyncIterator[Any]:
+        request = Request("https://a.example/1")
+        for name, value in self.changes.items():
+            setattr(request, name, value)
+        yield request  # the spoilt one
+
+    def parse(self, response: Any, k: Any = None) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("headers", {"X": "a\r\nb"}, "a line break"),
+        ("headers", {"X": "\ud800"}, "cannot travel"),
+        ("cb_kwargs", {"k": object()}, "cannot travel"),
+        ("body", 5, r"Request\(body=\.\.\.\) takes bytes or text, not int"),
+        ("method", 5, r"Request\(method=\.\.\.\) cannot be 5"),
+        ("callback", 5, "callback=5 must be a method"),
+        ("priority", "high", r"Request\(priority=\.\.\.\) cannot be 'high'"),
+        ("url", None, r"Request\(url=\.\.\.\) takes a string, not NoneType"),
+        ("url", "ftp://x/", "ftp://x/"),
+    ],
+)
+async def test_a_request_that_was_spoilt_after_it_was_made_is_refused_at_the_line_that_yields_it(
+    name: str, value: object, words: str
+) -> None:
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "# the spoilt" in text)
+    with pytest.raises(SpiderError, match=rf"test_seeds\.py:{line}: Spoils.start\(\): .*{words}"):
+        await run(Spoils([], **{name: value}), Store())
