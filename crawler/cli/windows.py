@@ -30,6 +30,9 @@ from crawler.events import Progress, Summary
 from crawler.spider import blame
 from crawler.spider.base import Spider
 
+CLOSING = 10.0
+"""Seconds after `crawl.grace` for the last commit, `closed()` and all that is to be closed; then the process ends."""
+
 log = logging.getLogger("crawler")
 
 
@@ -104,8 +107,9 @@ async def crawl(make: Callable[[], Engine], watching: Watching) -> Seen:
         grace = watching.config.crawl.grace
         window.note(f"{reason}: finishing what is under way, {grace:g} s at most; once more to stop at once")
 
+    within = watching.config.crawl.grace + CLOSING
     with (
-        signals(SIGNALS, stop, crawling.cancel) as received,
+        signals(SIGNALS, stop, crawling.cancel, within=within, home=blame.home_of(watching.cls)) as received,
         app.watching(engine, watching.cls, watching.config.diagnostics, trace=watching.trace) as windows,
         watching.audit() as audit,
         watching.doors(engine, windows),

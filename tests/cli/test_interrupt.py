@@ -99,6 +99,39 @@ async def test_the_shell_s_prompt_and_what_is_typed_there_end_too(start, slow, s
     assert "Traceback" not in ended.err
 
 
+BLOCKING = """
+from crawler import Spider
+import time
+
+class Blocking(Spider):
+    name = "blocking"
+    start_urls = ["{url}/"]
+
+    def parse(self, response):
+        pass
+
+    async def {where}(self, *_):
+        self.logger.error("blocks")
+        time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("where", ["opened", "parse"])
+async def test_a_second_signal_ends_a_crawl_whose_loop_is_blocked(start, project, site, where, loop):
+    site.pages["/"] = links()
+    (project / "spiders" / "blocking.py").write_text(BLOCKING.format(url=site.url, where=where))
+    running = await start("crawl", "blocking", "-s", f"crawl.loop={loop}")
+    await running.says("blocks")
+    running.process.send_signal(signal.SIGINT)
+    await running.says("interrupted by SIGINT: the event loop is blocked at")
+    running.process.send_signal(signal.SIGTERM)
+    ended = await running.ended()
+    assert (ended.code, ended.out) == (130, "")
+    assert f"blocking.py:14 in {where}; ended here, what is committed is kept" in ended.err
+    assert "Traceback" not in ended.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_what_was_ignored_when_it_was_started_stays_ignored(start, slow, site, number):
     """nohup, `trap '' INT`, a script's background"""
