@@ -28,6 +28,7 @@ class Wait(enum.StrEnum):
     """What a host waits for; each value is what a person reads."""
 
     ROBOTS = "robots.txt"
+    ROBOTS_LATER = "its robots.txt, which cannot be had"
     CONNECTION = "a connection"
     UNDER_WAY = "its requests under way"
     PROBATION = "probation: one request at a time after time-outs"
@@ -51,6 +52,8 @@ class HostWait(msgspec.Struct, frozen=True):
     fetching: int
     latency: float
     """Of its answers of late; 0.0: it has not answered yet."""
+    why: str = ""
+    """Why its robots.txt cannot be had, if that is what it waits for: `dns`, `status 503`."""
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -86,6 +89,8 @@ class Situation(msgspec.Struct, frozen=True):
     """Hosts in memory by what they wait for."""
     longest: tuple[HostWait, ...]
     """Those that have most to ask, in order."""
+    opening: bool = False
+    """The spider's `opened()` runs."""
 
 
 class Stay(NamedTuple):

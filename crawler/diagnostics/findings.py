@@ -93,6 +93,8 @@ WAITS: dict[Cause, tuple[str, str]] = {
     Cause.NAMES: ("dns-slow", "requests waited for their hosts' names to be resolved"),
     Cause.CONNECTIONS: ("connect-slow", "requests waited for connections to be accepted"),
     Cause.SERVERS: ("slots-full", "all slots were in use, and hosts were ready"),
+    Cause.OPENED: ("opened-slow", "the crawl waited for the spider's opened()"),
+    Cause.ROBOTS: ("robots-unreachable", "the crawl waited for robots.txt files that could not be had"),
     Cause.START: ("start-slow", "the crawl waited for start() to yield requests"),
 }
 """Causes that are findings whenever they took a large share of the time: id, and the sentence."""

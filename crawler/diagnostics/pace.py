@@ -26,6 +26,7 @@ class Cause(enum.StrEnum):
 
     NOTHING = "nothing"
     BEGINNING = "its own beginning: files, certificates, parse processes"
+    OPENED = "the spider's opened()"
     STOPPING = "its own end"
     LOOP = "the event loop, which lags"
     COMMIT = "the frontier's writer"
@@ -37,6 +38,8 @@ class Cause(enum.StrEnum):
     NAMES = "names to be resolved"
     CONNECTIONS = "connections"
     SERVERS = "servers, with all slots in use"
+    ANSWERS = "the answers of its requests"
+    ROBOTS = "robots.txt files that cannot be had"
     HOST = "one host"
     POLITENESS = "its hosts' turns"
     START = "start()"
@@ -51,10 +54,14 @@ _HOLDERS = {
 }
 
 
+_AT_THE_HOST = {Wait.UNDER_WAY, Wait.PROBATION, Wait.CONNECTION}
+"""Waits of a host that may have nothing more to ask: with nothing queued, no manners of ours keep anybody waiting."""
+
+
 def cause_of(now: Situation) -> Cause:
     """The one thing that keeps the crawl from going faster at this moment."""
     if not now.begun:
-        return Cause.BEGINNING
+        return Cause.OPENED if now.opening else Cause.BEGINNING
     for reason, cause in _HOLDERS.items():
         if reason in now.held:
             return cause
@@ -72,6 +79,10 @@ def cause_of(now: Situation) -> Cause:
         return _rest(now)
     if at_servers is not None and now.fetching * 2 >= waiting:
         return at_servers
+    if now.fetching and not now.queued and not set(now.waits) - _AT_THE_HOST:
+        return at_servers or Cause.ANSWERS
+    if now.waits.get(Wait.ROBOTS_LATER, 0) > waiting / 2:
+        return Cause.ROBOTS
     return Cause.HOST if waiting == 1 else Cause.POLITENESS
 
 

@@ -19,27 +19,57 @@ ADVICE = {
     Cause.NAMES: "the name server is slow or does not answer",
     Cause.CONNECTIONS: "hosts accept connections slowly, or not at all",
     Cause.SERVERS: "raise crawl.concurrency",
-    Cause.HOST: "only one host is left; politeness.delay and per_host set its pace",
-    Cause.POLITENESS: "politeness.delay and per_host set the pace of each host",
+    Cause.OPENED: "nothing is fetched before it returns; `crawler tasks` shows the line at which it stands",
+    Cause.ROBOTS: "no page of their hosts is asked for until they are there; later its requests fail",
     Cause.START: "start() has not yielded the next request yet",
 }
 """What can be done about a cause, or where to look."""
+_AT_HOSTS = {
+    Wait.BACKOFF: "after trouble there: a back-off doubles with each failure, and good answers halve it",
+    Wait.RETRY: "what has failed is tried again when its time has come",
+    Wait.ROBOTS: "robots.txt comes first, and is under way",
+    Wait.ROBOTS_LATER: "its robots.txt cannot be had",
+}
+"""The same for `Cause.HOST` and `Cause.POLITENESS`, by what most hosts wait for; all else is their politeness."""
 
 
 def lines(now: Situation, stays: Sequence[Stay], lag: float | None) -> list[Line]:
     """What the crawl waits for and what for it; stages; hosts; the requests that have been under way longest."""
-    cause = cause_of(now)
-    head = f"waits for {cause}" if cause is not Cause.NOTHING else "nothing keeps it waiting"
-    if cause is Cause.HELD:
-        head += f": {', '.join(now.held)}"
-    advice = ADVICE.get(cause)
     return [
-        Line(head + (f": {advice}" if advice else ""), "title"),
+        Line(_head(now, cause_of(now), stays), "title"),
         Line(f"  {_stages(now, lag)}"),
         *([Line(f"  hosts: {_hosts(now)}")] if now.waits else []),
         *(Line(f"    {host_line(one)}", "faint") for one in now.longest[:SHOWN]),
         *_oldest(stays),
     ]
+
+
+def _head(now: Situation, cause: Cause, stays: Sequence[Stay]) -> str:
+    if cause is Cause.NOTHING:
+        return "nothing keeps it waiting"
+    if cause is Cause.ANSWERS:
+        s = "s" * (now.fetching != 1)
+        return f"waits for the answer{s} of {now.fetching:,} request{s}{_longest_fetch(stays)}"
+    words = {Cause.HELD: ", ".join(now.held)}.get(cause) or ADVICE.get(cause)
+    if cause in {Cause.HOST, Cause.POLITENESS}:
+        words = _AT_HOSTS.get(_most(now)) or "politeness.delay and per_host set " + (
+            "its pace, and no other host is left" if cause is Cause.HOST else "the pace of each host"
+        )
+    return f"waits for {cause}" + (f": {words}" if words else "")
+
+
+def _longest_fetch(stays: Sequence[Stay]) -> str:
+    """` (first byte, longest 1.4 s)`: how far the one has come that has been under way longest."""
+    fetches = [stay for stay in stays if stay.stage.startswith("fetch")]
+    if not fetches:
+        return ""
+    oldest = max(fetches, key=lambda stay: stay.seconds)
+    phase = oldest.stage.partition(": ")[2]
+    return f" ({phase + ', ' if phase else ''}longest {oldest.seconds:.1f} s)"
+
+
+def _most(now: Situation) -> Wait:
+    return max(now.waits, key=lambda wait: now.waits[wait], default=Wait.NOTHING)
 
 
 def _stages(now: Situation, lag: float | None) -> str:
@@ -72,8 +102,12 @@ def _hosts(now: Situation) -> str:
 def host_line(one: HostWait) -> str:
     """`a.example: delay, 4.2 s; 32 at hand, 1 under way, answers in 0.31 s`."""
     left = f", {one.left:.1f} s" if one.left else ""
+    if one.why:
+        wait, left = f"its robots.txt cannot be had ({one.why})", f"; asked again in {one.left:.1f} s"
+    else:
+        wait = one.wait.value
     latency = f", answers in {one.latency:.2f} s" if one.latency else ""
-    return f"{one.host}: {one.wait}{left}; {one.at_hand:,} at hand, {one.fetching:,} under way{latency}"
+    return f"{one.host}: {wait}{left}; {one.at_hand:,} at hand, {one.fetching:,} under way{latency}"
 
 
 def _oldest(stays: Sequence[Stay]) -> list[Line]:
@@ -93,13 +127,17 @@ def _by(stay: Stay) -> str:
 
 def in_progress(now: Situation, cause: Cause) -> str:
     """A few words for the line of progress; "" where that line says enough without."""
-    if cause in {Cause.NOTHING, Cause.BEGINNING, Cause.STOPPING, Cause.SERVERS} or now.held:
+    if cause in {Cause.NOTHING, Cause.BEGINNING, Cause.STOPPING, Cause.SERVERS, Cause.ANSWERS} or now.held:
         return ""
-    if cause in {Cause.HOST, Cause.POLITENESS}:
+    if cause in {Cause.HOST, Cause.POLITENESS, Cause.ROBOTS}:
         if now.fetching:
             return ""
         left = min((one.left for one in now.longest if one.left), default=0.0)
-        wait = max(now.waits, key=lambda wait: now.waits[wait], default=Wait.NOTHING)
+        wait = _most(now)
         hosts = now.waits.get(wait, 0)
-        return f"{hosts:,} host{'' if hosts == 1 else 's'} for {wait}" + (f", next in {left:.1f} s" if left else "")
+        words = f"{hosts:,} host{'' if hosts == 1 else 's'} for {wait}"
+        why = next((one.why for one in now.longest if one.why), "") if cause is Cause.ROBOTS else ""
+        if why:
+            words += f" ({why})"
+        return words + (f", {'asked again' if why else 'next'} in {left:.1f} s" if left else "")
     return cause.value

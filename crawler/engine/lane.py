@@ -126,13 +126,27 @@ class Lane:
             return Wait.CONNECTION, 0.0
         if self.fetching >= rules.limit(self.state):
             return (Wait.PROBATION if self.state.hangs else Wait.UNDER_WAY), 0.0
-        if left:
-            if self.state.backoff:
-                return Wait.BACKOFF, left
-            return (Wait.CRAWL_DELAY if self.state.crawl_delay >= rules.delay(self.state) else Wait.DELAY), left
-        if self.guests or self.hops or self.window or self.more:
+        if not (self.guests or self.hops or self.window or self.more):
+            if self.next_due is None:
+                return (Wait.UNDER_WAY if self.fetching else Wait.NOTHING), 0.0
+            if self.next_due > max(now, self.state.next_at):
+                return Wait.RETRY, self.next_due - now
+        if not left:
             return Wait.WORKER, 0.0
-        return (Wait.RETRY, max(0.0, self.next_due - now)) if self.next_due is not None else (Wait.NOTHING, 0.0)
+        if self.why_no_robots(now):
+            return Wait.ROBOTS_LATER, left
+        if self.state.backoff:
+            return Wait.BACKOFF, left
+        asked = self.state.crawl_delay
+        return (Wait.CRAWL_DELAY if asked and asked >= rules.delay(self.state) else Wait.DELAY), left
+
+    def why_no_robots(self, now: float) -> str:
+        """Why a robots.txt cannot be had, if that is what keeps the host waiting; "" otherwise."""
+        held = (
+            one.why for one in self.robots.values()
+            if one.verdict == "unreachable" and one.expires > now and one.expires >= self.state.next_at
+        )  # fmt: skip
+        return next(held, "")
 
     def __repr__(self) -> str:
         return f"<Lane {self.host}: {len(self.window)} at hand, {self.fetching} fetching, {self.open} open>"

@@ -211,8 +211,9 @@ class Lanes:
             dict(counts),
             sum(lane.sending != 0 for lane in list(self)),
             tuple(
-                HostWait(lane.host, wait, left, len(lane.window), lane.fetching, lane.state.latency or 0.0)
+                HostWait(lane.host, wait, left, len(lane.window), lane.fetching, lane.state.latency or 0.0, why)
                 for _, lane, wait, left in longest
+                for why in [lane.why_no_robots(now) if wait is Wait.ROBOTS_LATER else ""]
             ),
         )
 

@@ -138,7 +138,9 @@ class Engine:
             kept = await self._frontier.kept()
             self._fetcher.restore(kept)
             await self._saves.resume(kept)
+            self._views.opening = True
             async with self._hooks.opened(lambda: self._ending.reason or "cancelled"):
+                self._views.opening = False
                 if self._pipeline is not None:
                     closing.push_async_callback(self._pipeline.close)
                     await self._pipeline.open(self._spider)

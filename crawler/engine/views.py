@@ -59,6 +59,8 @@ class Views:
         # State: what exists only once the crawl has begun.
         self.pool: ParsePool | None = None
         self.journey: Journey | None = None
+        self.opening = False
+        """The spider's `opened()` runs."""
 
     def summary(self, ending: Ending) -> Summary:
         """What the crawl has come to so far."""
@@ -121,6 +123,7 @@ class Views:
             hosts=at_hosts.lanes,
             waits=waits,
             longest=longest,
+            opening=self.opening,
         )
 
     def _queued(self, known: FrontierStatistics) -> int:

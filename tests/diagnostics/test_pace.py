@@ -13,7 +13,7 @@ from crawler.stages import HostWait, Situation, Wait
 IDLE = Situation(
     begun=True, held=(), slots=8, fetching=0, resolving=0, connecting=0, rate_limited=False, parsing=0, unparsed=0,
     parse_processes=2, parse_ready=True, callbacks=0, uncommitted=0, queued=0, start_read=True, hosts=0,
-    waits={}, longest=(),
+    waits={}, longest=(), opening=False,
 )  # fmt: skip
 
 
@@ -51,7 +51,15 @@ def host(name: str = "a.example", wait: Wait = Wait.DELAY, **changes: Any) -> Ho
         (at(fetching=3, resolving=3, connecting=3, waits={Wait.CONNECTION: 3}), Cause.NAMES),
         (at(fetching=1, resolving=1, connecting=1, waits={Wait.DELAY: 30, Wait.CONNECTION: 1}), Cause.POLITENESS),
         (at(fetching=2, waits={Wait.DELAY: 30}), Cause.POLITENESS),
-        (at(fetching=2, waits={Wait.UNDER_WAY: 1}), Cause.HOST),
+        (at(fetching=2, queued=5, waits={Wait.UNDER_WAY: 1}), Cause.HOST),
+        (at(fetching=6, waits={Wait.UNDER_WAY: 6}), Cause.ANSWERS),
+        (at(fetching=1, waits={Wait.PROBATION: 1}), Cause.ANSWERS),
+        (at(fetching=6, waits={Wait.UNDER_WAY: 5, Wait.DELAY: 1}), Cause.POLITENESS),
+        (at(fetching=2, resolving=2, connecting=2, waits={Wait.CONNECTION: 2}), Cause.NAMES),
+        (at(queued=1, waits={Wait.ROBOTS_LATER: 1}), Cause.ROBOTS),
+        (at(queued=9, waits={Wait.ROBOTS_LATER: 2, Wait.DELAY: 1}), Cause.ROBOTS),
+        (at(queued=9, waits={Wait.ROBOTS_LATER: 1, Wait.DELAY: 2}), Cause.POLITENESS),
+        (at(begun=False, opening=True), Cause.OPENED),
     ],
 )
 def test_each_moment_has_one_cause(now: Situation, cause: Cause) -> None:

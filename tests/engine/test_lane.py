@@ -10,6 +10,7 @@ from crawler.config import PolitenessConfig
 from crawler.engine.lane import Lane
 from crawler.frontier.base import Lease
 from crawler.politeness.hosts import HostState, Rules
+from crawler.politeness.robots import Robots
 from crawler.spider.travel import Ticket
 from crawler.stages import Wait
 
@@ -33,9 +34,10 @@ def lane(**changes: object) -> Lane:
     [
         ({"window": [1]}, 100.0, (Wait.DELAY, 10.0)),
         ({"more": True}, 100.0, (Wait.DELAY, 10.0)),
-        ({"next_due": 150.0}, 150.0, (Wait.DELAY, 10.0)),
+        ({"next_due": 150.0}, 150.0, (Wait.RETRY, 60.0)),
         ({"next_due": 50.0}, 100.0, (Wait.DELAY, 10.0)),
-        ({}, None, (Wait.DELAY, 10.0)),
+        ({}, None, (Wait.NOTHING, 0.0)),
+        ({"fetching": 1}, None, (Wait.UNDER_WAY, 0.0)),
         ({"window": [1], "sending": 7}, None, (Wait.CONNECTION, 0.0)),
         ({"window": [1], "robots_asked": "https://a.example"}, None, (Wait.ROBOTS, 0.0)),
         ({"robots_asked": "https://a.example", "hops": deque([TICKET])}, 100.0, (Wait.ROBOTS, 0.0)),
@@ -82,6 +84,25 @@ def test_a_wait_has_its_cause(state: HostState, changes: dict[str, object], wait
     made = lane(window=[1], **changes)
     made.state = state
     assert made.wait(RULES, now=90.0) == wait
+
+
+@pytest.mark.parametrize(
+    ("known", "state", "wait"),
+    [
+        (Robots("unreachable", 99.0, "dns"), HostState(next_at=99.0), (Wait.ROBOTS_LATER, 9.0)),
+        (Robots("unreachable", 99.0, "status 503"), HostState(next_at=99.0, backoff=1.0), (Wait.ROBOTS_LATER, 9.0)),
+        (Robots("unreachable", 99.0, "dns"), HostState(next_at=120.0, backoff=30.0), (Wait.BACKOFF, 30.0)),
+        (Robots("unreachable", 80.0, "dns"), HostState(next_at=99.0, latency=0.1), (Wait.DELAY, 9.0)),
+        (Robots("allow", 99.0), HostState(next_at=99.0, latency=0.1), (Wait.DELAY, 9.0)),
+    ],
+)
+def test_a_robots_txt_that_cannot_be_had_is_what_its_host_waits_for(
+    known: Robots, state: HostState, wait: tuple[Wait, float]
+) -> None:
+    made = lane(window=[1], robots={"https://a.example": known})
+    made.state = state
+    assert made.wait(RULES, now=90.0) == wait
+    assert made.why_no_robots(90.0) == (known.why if wait[0] is Wait.ROBOTS_LATER else "")
 
 
 @pytest.mark.parametrize(
