@@ -18,7 +18,7 @@ import msgspec
 
 from crawler.errors import SpiderError, UsageError
 from crawler.spider import url as urls
-from crawler.spider.request import Request
+from crawler.spider.request import Request, sound
 
 if TYPE_CHECKING:
     from crawler.spider.response import Response
@@ -135,11 +135,16 @@ class Spider:
     async def fetch(self, request: Request) -> Response:
         """Fetch one page more from within an `async def` callback; politeness applies, dedup does not.
 
-        Raises UsageError where there is no event loop to wait on: in a `def` callback.
+        Raises UsageError where there is no event loop to wait on: in a `def` callback; TypeError for what is no
+        Request, and what `Request` raises for one that has been spoilt since it was made.
         """
         if self._fetch is None:
             raise UsageError("self.fetch() works in async def callbacks and hooks of a running crawl only")
-        return await self._fetch(request)
+        given: object = request
+        if not isinstance(given, Request):
+            hint = ": self.fetch(Request(url))" if isinstance(given, str) else ""
+            raise TypeError(f"self.fetch() takes a Request, not {type(given).__name__}{hint}")
+        return await self._fetch(sound(request))
 
     def _named_callbacks(self) -> Iterable[tuple[str, str, tuple[str, ...]]]:
         """Callbacks that the class itself names: the name, what it is called with, and the names in its `cb_kwargs`."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crawler.errors import SpiderError, UsageError
-from crawler.spider.base import Spider, Stats, counting, initial_domains
+from crawler.spider.base import Spider, Stats, bind_fetch, counting, initial_domains
 from crawler.spider.request import Request
 
 
@@ -124,6 +124,44 @@ def test_a_spider_without_parse_says_so() -> None:
 async def test_fetch_outside_of_a_crawl_is_refused() -> None:
     with pytest.raises(UsageError, match="async def callbacks"):
         await Shop().fetch(Request("http://a.example/"))
+
+
+async def test_fetch_takes_a_request_and_says_so_to_who_gives_a_url() -> None:
+    with pytest.raises(TypeError, match=r"self.fetch\(\) takes a Request, not str: self.fetch\(Request\(url\)\)"):
+        await _fetching([]).fetch("http://a.example/")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"self.fetch\(\) takes a Request, not NoneType"):
+        await _fetching([]).fetch(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [("method", 5, TypeError), ("headers", {"X": "a\nb"}, ValueError), ("url", "ftp://x/", ValueError)],
+)
+async def test_a_request_that_was_spoilt_is_not_fetched(name: str, value: object, error: type[Exception]) -> None:
+    request, sent = Request("http://a.example/"), list[Request]()
+    setattr(request, name, value)
+    with pytest.raises(error, match=r"Request"):
+        await _fetching(sent).fetch(request)
+    assert sent == []
+
+
+async def test_what_is_set_on_a_request_is_fetched_as_a_new_request_takes_it() -> None:
+    request, sent = Request("http://a.example/"), list[Request]()
+    request.method = None  # type: ignore[assignment]
+    request.body = "text"  # type: ignore[assignment]
+    await _fetching(sent).fetch(request)
+    assert [(one.method, one.body) for one in sent] == [("GET", b"text")]
+
+
+def _fetching(sent: list[Request]) -> Spider:
+    """A spider in a crawl that only notes what it is to fetch."""
+
+    async def fetch(request: Request) -> Any:
+        sent.append(request)
+
+    shop = Shop()
+    bind_fetch(shop, fetch)
+    return shop
 
 
 async def test_hooks_do_nothing_unless_written() -> None:
