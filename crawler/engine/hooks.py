@@ -24,7 +24,8 @@ from crawler.spider.request import Request, found_of, request_of
 from crawler.spider.travel import Dropped, Failed, Moved, Outcome, Ticket
 
 CLOSE_GRACE = 5.0
-"""Seconds that `closed()` may take: it also runs when the crawl is cancelled."""
+"""Seconds that `closed()` may take, as docs/spiders.md says: it also runs when the crawl is cancelled. No part of
+`crawl.grace`, which may be 0."""
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,19 @@ class Hooks:
         try:
             yield
         finally:
-            try:
-                async with asyncio.timeout(CLOSE_GRACE):
-                    await self._spider.closed(reason())
-            except Exception as error:  # noqa: BLE001  user code: the crawl's own end must not be lost to it
+            await self._close(reason())
+
+    async def _close(self, reason: str) -> None:
+        deadline = asyncio.timeout(CLOSE_GRACE)
+        try:
+            async with deadline:
+                await self._spider.closed(reason)
+        except Exception as error:  # noqa: BLE001  user code: the crawl's own end must not be lost to it
+            if isinstance(cut := error.__cause__, asyncio.CancelledError) and deadline.expired():
+                self._tally.spider_errors += 1
+                name, where = type(self._spider).__qualname__, blame.where_raised(cut, self._home)
+                log.error("%s.closed() did not finish within %g s and was stopped at %s", name, CLOSE_GRACE, where)
+            else:
                 self.failed("closed", error)
 
     def failed(self, what: str, error: Exception) -> None:

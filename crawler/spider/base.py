@@ -126,7 +126,7 @@ class Spider:
         """Runs once before the first request, on the event loop. What it sets on `self` reaches the callbacks."""
 
     async def closed(self, reason: str) -> None:
-        """Runs once at the end, however the crawl ended, unless `opened` failed."""
+        """Runs once at the end, however the crawl ended, unless `opened` failed. It is stopped after 5 seconds."""
 
     async def process_request(self, request: Request) -> Request | None:
         """Runs before each request is sent: return it, a changed one, or None to drop it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from support.scripted import HOST, Crawl, page
 from support.site import nothing_left
 
+from crawler.engine import hooks
 from crawler.errors import SpiderError
 from crawler.spider.base import Spider
 from crawler.spider.request import Request, request_of
@@ -176,3 +179,31 @@ async def test_a_failure_in_closed_loses_nothing(crawl: Any) -> None:
 
     summary = await crawl(Breaks).engine.run()
     assert (summary.reason, summary.pages, summary.spider_errors) == ("finished", 2, 1)
+
+
+async def test_a_closed_that_takes_too_long_is_stopped_and_named_by_its_line_without_a_traceback(
+    crawl: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lingers(Walk):
+        async def closed(self, reason: str) -> None:
+            await asyncio.Event().wait()  # for good
+
+    monkeypatch.setattr(hooks, "CLOSE_GRACE", 0.01)
+    summary = await crawl(Lingers).engine.run()
+    assert (summary.reason, summary.pages, summary.spider_errors) == ("finished", 2, 1)
+    (said,) = [one.getMessage() for one in caplog.records if one.name == hooks.__name__]
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "# for good" in text)
+    assert re.fullmatch(
+        rf"\S*Lingers\.closed\(\) did not finish within 0\.01 s and was stopped at \S*test_hooks\.py:{line} in closed",
+        said,
+    )
+
+
+async def test_a_timeout_of_closed_s_own_is_told_as_such(crawl: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Waits(Walk):
+        async def closed(self, reason: str) -> None:
+            raise TimeoutError("the database does not answer")
+
+    summary = await crawl(Waits).engine.run()
+    assert summary.spider_errors == 1
+    assert "Waits.closed() raised TimeoutError: the database does not answer at " in caplog.text
