@@ -106,7 +106,7 @@ class LagStatistics(msgspec.Struct, frozen=True):
     """In stalls, in all."""
     blocked_last_minute: float
     busy: float
-    """The share of the time in which the loop's thread worked or was stuck, over the last minute."""
+    """The share for which the loop's thread worked or was stuck: of the last minute, or of the time so far."""
     steps: tuple[Step, ...]
 
 
@@ -118,16 +118,23 @@ class LagLog:
         self.blocked = 0.0
         self._recent = Histogram()
         self._steps: deque[Step] = deque(maxlen=STEPS)
-        # Of the step that is not over yet: when it began, its stalls, and the thread's CPU time at its start.
-        self._began = now
+        # Of the step that is not over yet: when it began, its stalls, and the thread's CPU time at its start; and when
+        # the last timer fired.
+        self._began = self._last = now
         self._step_blocked = 0.0
         self._step_idle_blocked = 0.0
-        self._cpu = 0.0
+        self._cpu = self._cpu_last = 0.0
+
+    def begin(self, now: float, cpu: float) -> None:
+        """The watch begins: what the thread did before is not the loop's."""
+        self._began = self._last = now
+        self._cpu = self._cpu_last = cpu
 
     def note(self, lag: float, now: float, cpu: float) -> None:
         """A timer fired `lag` seconds late. cpu: CPU seconds that the loop's thread has used so far."""
         self.all.note(lag)
         self._recent.note(lag)
+        self._last, self._cpu_last = now, cpu
         if now - self._began >= WINDOW:
             self._close(now, cpu)
 
@@ -138,13 +145,22 @@ class LagLog:
         self._step_idle_blocked += max(0.0, seconds - cpu)
 
     def _close(self, now: float, cpu: float) -> None:
-        length = now - self._began
-        recent = self._recent
-        busy = min(1.0, (cpu - self._cpu + self._step_idle_blocked) / length)
+        recent, busy = self._recent, self._busy()
         self._steps.append(Step(now, recent.quantile(0.5), recent.quantile(0.99), recent.max, self._step_blocked, busy))
         recent.clear()
         self._began, self._cpu = now, cpu
         self._step_blocked = self._step_idle_blocked = 0.0
+
+    def _busy(self) -> float:
+        """Of the step that is not over yet, up to the last timer."""
+        length = self._last - self._began
+        return min(1.0, (self._cpu_last - self._cpu + self._step_idle_blocked) / length) if length > 0 else 0.0
+
+    def _minute_busy(self, minute: tuple[Step, ...]) -> float:
+        """The steps of the last minute and what there is of the next one, each by its length."""
+        length = max(0.0, self._last - self._began)
+        whole = sum(step.busy for step in minute) * WINDOW + self._busy() * length
+        return whole / (len(minute) * WINDOW + length) if minute or length else 0.0
 
     def recent(self) -> float:
         """The lag that 99 of 100 beats do not exceed, over the last whole step and what has come since."""
@@ -160,7 +176,7 @@ class LagLog:
             max=self.all.max,
             blocked=self.blocked,
             blocked_last_minute=sum(step.blocked for step in minute) + self._step_blocked,
-            busy=sum(step.busy for step in minute) / len(minute) if minute else 0.0,
+            busy=self._minute_busy(minute),
             steps=steps,
         )
 

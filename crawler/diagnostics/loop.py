@@ -121,6 +121,7 @@ class LoopWatch:
         self._clock = clocks.OwnClock()
         self.garbage.start()
         self._last = Beat(self._clock.read(), self.garbage.seconds)
+        self.lag.begin(self._last.reading.at, self._last.reading.cpu)
         self._queued_before = self._last.reading.queued or 0.0
         self._due = self._last.reading.at + PERIOD
         self._timer = self._loop.call_later(PERIOD, self._beat)

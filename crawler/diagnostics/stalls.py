@@ -121,12 +121,9 @@ def describe(stall: Stall, fold: Fold | None = None) -> str:
     """One line: `loop blocked 1.84 s at spiders/shop.py:42 in parse_price, time.sleep(1.8) · blocking call · …`"""
     parts = [_headline(stall), _reason(stall)]
     if stall.task or stall.url:
-        parts.append(
-            "task "
-            + " ".join(
-                word for word in (stall.task, stall.stage, stall.url and show("url", stall.url, quoted=False)) if word
-            )
-        )
+        task = "" if stall.url and stall.url in stall.task else stall.task  # named after stage and URL
+        url = stall.url and show("url", stall.url, quoted=False)
+        parts.append(" ".join(word for word in ("task", task, stall.stage, url) if word))
     if stall.waiting:
         parts.append(f"{stall.waiting:,} request{'s' if stall.waiting != 1 else ''} waited")
     if fold is not None and fold.count > 1:

@@ -122,7 +122,7 @@ def _oldest(stays: Sequence[Stay]) -> list[Line]:
 
 def _by(stay: Stay) -> str:
     """Whose it is, unless the task is named after the request."""
-    return "" if stay.worker.endswith(stay.url) else f"  ({stay.worker})"
+    return "" if stay.url in stay.worker else f"  ({stay.worker})"
 
 
 def in_progress(now: Situation, cause: Cause) -> str:

@@ -103,8 +103,25 @@ def _kind_of_os(caught: OSError, sent: bool) -> str:
     return "refused" if number in _UNREACHABLE else "reset"
 
 
+def _of_answer(caught: Exception) -> str:
+    """A broken answer in our own words: aiohttp's speak of a status 400 that nobody has sent."""
+    cause = caught.__cause__ if isinstance(caught, http.ClientPayloadError) else caught
+    match cause:
+        case ContentLengthError():
+            return "the body ended before its Content-Length"
+        case TransferEncodingError() if "Not enough data" in cause.message:
+            return "the body ended before its last chunk"
+        case TransferEncodingError():
+            return f"the body's chunks are broken: {cause.message}"
+        case HttpProcessingError():
+            return f"the answer is not HTTP: {cause.message}"
+        case http.ClientResponseError():
+            return cause.message or type(cause).__name__
+    return "the connection broke within the body" if isinstance(caught, http.ClientPayloadError) else ""
+
+
 def _describe(caught: Exception) -> str:
     """One line; an exception without a text is named."""
-    words = caught.message if isinstance(caught, http.ClientResponseError) else str(caught)
+    words = _of_answer(caught) or str(caught)
     text = " ".join(words.split())
     return text or type(caught).__name__

@@ -67,6 +67,22 @@ def test_a_stall_counts_as_busy_time_even_if_the_thread_slept() -> None:
     assert step.blocked == 2.0
 
 
+def test_before_the_first_step_is_over_the_share_is_that_of_the_time_so_far() -> None:
+    log = LagLog(now=0.0)
+    log.begin(100.0, cpu=7.0)
+    assert log.statistics().busy == 0.0
+    log.note(3.1, 104.0, cpu=7.5)
+    log.stalled(3.1, cpu=0.1)
+    assert log.statistics().busy == pytest.approx((0.5 + 3.0) / 4.0)
+
+
+def test_a_step_that_has_just_begun_weighs_as_much_as_it_has_lasted() -> None:
+    log = LagLog(now=0.0)
+    log.note(0.0, WINDOW, cpu=WINDOW)
+    log.note(0.0, WINDOW + 1.0, cpu=WINDOW)
+    assert log.statistics().busy == pytest.approx(WINDOW / (WINDOW + 1.0))
+
+
 def test_blocked_seconds_per_minute_forget_what_is_older() -> None:
     log = LagLog(now=0.0)
     log.stalled(3.0, cpu=3.0)

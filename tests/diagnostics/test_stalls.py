@@ -25,6 +25,13 @@ def test_a_stall_says_how_long_where_why_who_and_what_waited() -> None:
     )
 
 
+def test_a_task_that_is_named_after_its_request_is_not_said_twice() -> None:
+    url = "https://me:secret@shop.example/a"
+    stall = changed(task=f"callback parse {url} #2", stage="callback parse", url=url)
+    assert " · task callback parse https://***@shop.example/a · " in describe(stall)
+    assert describe(stall).count("callback parse") == 1
+
+
 @pytest.mark.parametrize(
     ("stall", "said"),
     [

@@ -35,7 +35,7 @@ def test_stages_say_how_full_they_are_and_the_oldest_request_where_it_is() -> No
     stays = [
         Stay("worker 01", "fetch", "https://a.example/1", 1.0),
         Stay("worker 07", "fetch: dns", "https://a.example/7", 9.5),
-        Stay("callback parse https://a.example/3", "callback parse", "https://a.example/3", 3.0),
+        Stay("callback parse https://a.example/3 #4", "callback parse", "https://a.example/3", 3.0),
     ]
     head, stages, title, *oldest = text(now, stays, 0.12)
     assert head.startswith("waits for the parse processes: raise parse.processes")

@@ -124,6 +124,30 @@ def test_a_detail_is_one_bounded_line() -> None:
     assert len(failure.detail) <= 300
 
 
+@pytest.mark.parametrize(
+    ("caught", "said"),
+    [
+        (payload(frames.ContentLengthError("Not enough data")), "the body ended before its Content-Length"),
+        (payload(frames.TransferEncodingError("Not enough data to satisfy")), "the body ended before its last chunk"),
+        (
+            payload(frames.TransferEncodingError("Invalid character in chunk size:\n\n  b'zz'")),
+            "the body's chunks are broken: Invalid character in chunk size: b'zz'",
+        ),
+        (frames.TransferEncodingError("Invalid"), "the body's chunks are broken: Invalid"),
+        (payload(frames.BadHttpMessage("no")), "the answer is not HTTP: no"),
+        (frames.BadStatusLine("ICY"), "the answer is not HTTP: Bad status line 'ICY'"),
+        (payload(ConnectionResetError()), "the connection broke within the body"),
+        (aiohttp.ClientPayloadError("Response payload is not completed"), "the connection broke within the body"),
+    ],
+)
+def test_a_broken_answer_is_told_in_our_words_and_not_as_a_status_that_nobody_sent(
+    caught: Exception, said: str
+) -> None:
+    failure = failure_of(caught)
+    assert failure is not None
+    assert failure.detail == said
+
+
 def test_the_url_in_an_error_keeps_no_password() -> None:
     caught = aiohttp.ClientProxyConnectionError(
         ConnectionKey("a", 1, False, True, URL("http://user:secret@proxy:1"), None, None), os_error(errno.ECONNREFUSED)
