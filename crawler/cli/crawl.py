@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from crawler.diagnostics.findings import Diagnosis, Finding, Record
 from crawler.diagnostics.limits import FailOn
 from crawler.diagnostics.report import Line, Report, as_json, lines
 from crawler.engine.lifecycle import Engine
-from crawler.errors import JobError, UsageError
+from crawler.errors import CrawlerError, JobError, UsageError
 from crawler.events import Bus, RobotsRead, Summary
 from crawler.jobs.job import End, Job
 from crawler.output.sinks.choose import STDOUT, open_sink
@@ -39,7 +39,8 @@ from crawler.spider.base import Spider
 
 log = logging.getLogger("crawler")
 DIAGNOSIS = "diagnosis.json"
-"""In the job's folder."""
+BROKEN = "error.json"
+"""In the job's folder: what its last run was like, or the error that ended it."""
 ALREADY_SAID = frozenset({"spider-errors"})
 """Findings that the summary spells out above."""
 
@@ -206,6 +207,26 @@ class Ended(NamedTuple):
     """Where the profile is, and what opens it; "": none was asked for."""
 
 
+class Broken(msgspec.Struct, frozen=True):
+    """The error that ended a run."""
+
+    error: str
+
+
+@contextlib.contextmanager
+def _remembered(job: Job) -> Iterator[None]:
+    """An error that ends the run is kept for `crawler doctor`, in place of what an earlier run was like."""
+    job.forget(DIAGNOSIS)
+    job.forget(BROKEN)
+    try:
+        yield
+    except Exception as error:
+        with contextlib.suppress(JobError):  # the disk may be what is broken
+            told = isinstance(error, CrawlerError)
+            job.keep(BROKEN, Broken(str(error) if told else f"{type(error).__name__}: {error}"))
+        raise
+
+
 def _run(
     cls: type[Spider], config: Config, arguments: Mapping[str, str], job: Job, asked: Asked, out: Console
 ) -> Ended:
@@ -225,7 +246,7 @@ def _run(
     window = Watching(out, cls, config, quiet=asked.quiet, items_on_stdout=job.output == STDOUT,
                       folder=job.folder, metrics=asked.metrics, trace=bool(asked.trace))  # fmt: skip
     job.reopen()
-    with profiler.profiling(asked.profile, job.folder) as profile:
+    with profiler.profiling(asked.profile, job.folder) as profile, _remembered(job):
         seen = loop.run(lambda: crawl(make, window), config.crawl.loop, debug=asked.debug)
     summary, received, record = seen.summary, seen.received, seen.record
     unreachable.close()

@@ -6,6 +6,7 @@
         frontier.db …  where its URLs wait
         items.jsonl    its items, unless it was given a file
         diagnosis.json what its last run was like, for `crawler doctor`
+        error.json     instead of it, the error that ended the last run
         lock           held by the process that runs it
 
 This file knows folders, not crawls: it says which job a command means and keeps two processes apart. Every file is
@@ -120,6 +121,11 @@ class Job:
     def kept(self, name: str, kind: type[T]) -> T | None:
         """What was kept under that name; None if nothing was. Raises JobError if the file is damaged."""
         return _read(self.folder / name, kind)
+
+    def forget(self, name: str) -> None:
+        """What was kept under that name is there no more. What cannot be removed stays."""
+        with contextlib.suppress(OSError):
+            (self.folder / name).unlink()
 
     def reopen(self) -> None:
         """It is unfinished again."""

@@ -1,8 +1,14 @@
 """`crawler doctor` and `--fail-on`, as a person types them."""
 
+import asyncio
 import json
 
+import pytest
 from support.site import links
+
+from crawler import app
+from crawler.cli import main
+from crawler.errors import JobError, SpiderError
 
 SPIDER = """
 import asyncio, time
@@ -82,3 +88,44 @@ def test_a_job_that_does_not_exist_or_was_never_diagnosed_is_a_sentence(crawler,
     ended = crawler("doctor", "nobody")
     assert ended.code == 2
     assert ended.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (JobError("the disk is damaged"), 3, "the disk is damaged"),
+        (SpiderError("One cannot begin"), 2, "One cannot begin"),
+        (RuntimeError("ours"), 1, "RuntimeError: ours"),
+    ],
+)
+async def test_of_a_run_that_ended_with_an_error_the_doctor_says_which_and_nothing_of_the_run_before(
+    error, code, words, start, project, site, crawler, monkeypatch
+):
+    assert (await crawl(start, project, site, "self.nothing")).code == 1
+    assert crawler("doctor", "one").code == 0
+
+    def fails(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "build", fails)
+        folder = (project / ".crawler" / "one" / "latest").resolve()
+        (folder / "end.json").unlink()  # as if it had been stopped: the same job goes on
+        assert await asyncio.to_thread(main.run, ["crawl", "one", "-O", "a.jsonl"]) == code
+    said = crawler("doctor", "one")
+    assert said.code == 3
+    assert f"one/{folder.name} has no diagnosis: its last run ended with an error: {words}" in said.err
+    assert (await crawl(start, project, site, "self.nothing")).code == 1
+    assert crawler("doctor", "one").code == 0
+
+
+async def test_of_a_job_that_is_running_for_the_first_time_the_doctor_says_so(start, project, site, crawler):
+    site.pages["/"] = links()
+    (project / "spiders" / "one.py").write_text(
+        SPIDER.format(url=site.url, code="self.logger.info('here'); await asyncio.Event().wait()")
+    )
+    running = await start("crawl", "one", "-O", "a.jsonl")
+    await running.says("here")
+    said = crawler("doctor", "one")
+    assert said.code == 3
+    assert "has no diagnosis yet: it is running. `crawler why one" in said.err
