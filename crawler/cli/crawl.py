@@ -66,6 +66,19 @@ class Asked(NamedTuple):
     profile: str = ""
 
 
+class Port(click.IntRange):
+    """0 to 65535; click's own words for anything else speak of an integer range."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 65535)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"'{value}' is no port: give a number from 0 to 65535", param, ctx)
+
+
 @click.command("crawl", short_help="Run a spider and write its items.")
 @click.argument("name", metavar="NAME|FILE.py")
 @options.arguments
@@ -79,9 +92,7 @@ class Asked(NamedTuple):
 @click.option(
     "--fail-on", metavar="WHAT", multiple=True, help="End with 1 if it happens: 'stall>200ms', 'failed>5%', a finding."
 )
-@click.option(
-    "--metrics", metavar="PORT", type=click.IntRange(0, 65535), help="Serve metrics to Prometheus on loopback."
-)
+@click.option("--metrics", metavar="PORT", type=Port(), help="Serve metrics to Prometheus on loopback.")
 @options.trace
 @options.profile
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only.")
@@ -167,6 +178,7 @@ def _crawl_job(project: Project, name: str, asked: Asked, out: Console) -> tuple
         terminal.say(out, [Line(ended.profile)])
     if trace_file.path:
         trace_file.write(ended.trace(), indent=None)
+        terminal.say(out, [Line(f"trace: {trace_file.path} (open it at https://ui.perfetto.dev)")])
     return ended, chosen.job, summary_file
 
 
@@ -248,7 +260,11 @@ def _run(
     job.reopen()
     with profiler.profiling(asked.profile, job.folder) as profile, _remembered(job):
         seen = loop.run(lambda: crawl(make, window), config.crawl.loop, debug=asked.debug)
-    summary, received, record = seen.summary, seen.received, seen.record
+    summary, received, record = (
+        seen.summary,
+        seen.received,
+        msgspec.structs.replace(seen.record, errors=report.errors_in_words()),
+    )
     unreachable.close()
     if not (summary.resumable and job.definition.lasts):
         job.finish(End(summary))

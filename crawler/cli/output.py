@@ -24,6 +24,11 @@ def check_output(append: str, overwrite: str) -> None:
         open_sink(append or overwrite)  # refuses a suffix that nobody knows, and touches nothing yet
 
 
+def _refusal(path: Path) -> str:
+    """Why nothing can be written there."""
+    return "Read-only file system" if os.statvfs(path).f_flag & os.ST_RDONLY else "permission denied"
+
+
 class JsonFile(NamedTuple):
     """Where `--summary` or `--trace` goes: a file, replaced as a whole; `-` for standard output, "" for nowhere."""
 
@@ -43,7 +48,7 @@ class JsonFile(NamedTuple):
                 raise OutputError(f"{option} {path}: there is no folder {file.parent}")
             replaced = file.is_file() or not file.exists()
             if not os.access(file.parent if replaced else file, os.W_OK):
-                raise OutputError(f"{option} {path} cannot be written: permission denied")
+                raise OutputError(f"{option} {path} cannot be written: {_refusal(file.parent if replaced else file)}")
         return cls(path, option)
 
     def write(self, content: dict[str, Any], *, indent: int | None = 2) -> None:

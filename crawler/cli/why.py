@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -15,6 +15,7 @@ import msgspec
 from crawler.cli import options
 from crawler.cli.jobs import here
 from crawler.cli.safe import safe
+from crawler.diagnostics.account import StallAccount, said
 from crawler.diagnostics.control import ask
 from crawler.diagnostics.live import Live, Moment, task_lines
 from crawler.diagnostics.report import Line
@@ -23,6 +24,7 @@ from crawler.diagnostics.why import lines
 from crawler.errors import UsageError
 from crawler.jobs.job import runner
 
+STALLS = 3
 log = logging.getLogger("crawler.diagnostics")
 
 
@@ -41,7 +43,8 @@ def command(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(answer)
         return
-    for line in answered(msgspec.json.decode(answer, type=Moment)):
+    now = msgspec.json.decode(answer, type=Moment)
+    for line in answered(now) + _stalls(now.stalls):
         click.echo(safe(line.text))
 
 
@@ -61,6 +64,11 @@ def answered(now: Moment) -> list[Line]:
     elif now.blocked_for:
         blocked = [Line(f"the event loop has stood still for {now.blocked_for:.1f} s", "bad")]
     return blocked + lines(now.situation, now.stays, now.recent_lag)
+
+
+def _stalls(known: Sequence[StallAccount]) -> list[Line]:
+    """The worst lines so far: a quiet crawl has no log that names them."""
+    return [Line("  stalls so far:"), *(Line(f"    {said(one)}", "faint") for one in known[:STALLS])] if known else []
 
 
 def dump(live: Live) -> None:

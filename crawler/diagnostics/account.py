@@ -33,6 +33,13 @@ class StallAccount(msgspec.Struct, frozen=True):
     """What was worked on in the longest one, if that is known."""
     is_own: bool
     """The line is the author's, not a library's."""
+    machine: float = 0.0
+    """Seconds of them that the machine took, which are counted there."""
+
+    @property
+    def own(self) -> float:
+        """Seconds that the line, or whatever it was, took itself."""
+        return max(0.0, self.seconds - self.machine)
 
 
 class LoopAccount(msgspec.Struct, frozen=True):
@@ -71,7 +78,7 @@ def account_of(watch: LoopWatch) -> LoopAccount:
 def _stall(fold: Fold) -> StallAccount:
     last = fold.last
     return StallAccount(
-        last.kind, last.where, place_of(last), fold.count, fold.seconds, fold.max, last.url, last.is_own
+        last.kind, last.where, place_of(last), fold.count, fold.seconds, fold.max, last.url, last.is_own, fold.machine
     )
 
 

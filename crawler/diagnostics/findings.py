@@ -62,6 +62,8 @@ class Record(msgspec.Struct, frozen=True):
     troubles: tuple[Trouble, ...] = ()
     timing: TimingAccount | None = None
     """How long requests took, and whose doing it was."""
+    errors: tuple[str, ...] = ()
+    """What failed in the spider's code, and where, the first few in order."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ def findings(summary: Summary, record: Record) -> list[Finding]:
     """All that was the matter, the main problem first; nothing for a crawl that has no problem."""
     found = [*_machine(summary, record), *_loop(summary, record), *_waits(summary, record), *_host(summary, record)]
     found.sort(key=lambda one: (one.severity != "problem", one.id != "machine-starved", -one.weight))
-    wrong = [*_failures(summary), *_troubles(record)]
+    wrong = [*_failures(summary, record), *_troubles(record)]
     wrong.sort(key=lambda one: one.severity != "problem")
     problems = [one for one in found + wrong if one.severity == "problem"]
     return problems + [one for one in found + wrong if one.severity == "note"]
@@ -142,9 +144,9 @@ def _loop(summary: Summary, record: Record) -> Iterator[Finding]:
             (), "keep fewer objects in memory, or gc.freeze() what stays", loop.collecting / summary.seconds,
         )  # fmt: skip
     ours = [one for one in loop.stalls if one.kind not in MACHINE and one.kind is not Kind.GARBAGE]
-    blocked = sum(one.seconds for one in ours)
+    blocked = sum(one.own for one in ours)  # what the machine took of them is said of the machine
     total = sum(record.causes.values())
-    lagged = record.causes.get(Cause.LOOP.name, 0.0) - blocked - loop.machine
+    lagged = record.causes.get(Cause.LOOP.name, 0.0) - sum(one.seconds for one in ours) - loop.machine
     if lagged >= max(ENOUGH, SHARE * total) and loop.starved < lagged / 2:
         yield Finding(
             "loop-busy", "problem",
@@ -156,7 +158,7 @@ def _loop(summary: Summary, record: Record) -> Iterator[Finding]:
         return
     severe = blocked >= BLOCKED * summary.seconds
     worst = ours[0]
-    where = f", mostly {worst.at}" if worst.at and worst.seconds < 0.9 * blocked else f" {worst.at}" if worst.at else ""
+    where = f", mostly {worst.at}" if worst.at and worst.own < 0.9 * blocked else f" {worst.at}" if worst.at else ""
     yield Finding(
         "loop-blocked", "problem" if severe else "note", f"the event loop was blocked for {blocked:.1f} s{where}",
         tuple(_evidence(one) for one in ours[:3]), _mend(worst), min(1.0, blocked / summary.seconds),
@@ -211,10 +213,12 @@ def _host(summary: Summary, record: Record) -> Iterator[Finding]:
 # ---- what is wrong whatever it costs ---------------------------------------------------------------------------------
 
 
-def _failures(summary: Summary) -> Iterator[Finding]:
+def _failures(summary: Summary, record: Record) -> Iterator[Finding]:
     if summary.spider_errors:
         what = f"the spider's code failed {summary.spider_errors:,} time{'s' * (summary.spider_errors != 1)}"
-        yield Finding("spider-errors", "problem", what, (), "the summary names file and line of each error")
+        yield Finding(
+            "spider-errors", "problem", what, record.errors, f"crawler failed {summary.spider} lists the pages"
+        )
     total = sum(summary.outcomes.values())
     named = ((outcome.partition(" "), count) for outcome, count in summary.outcomes.items())
     failed = {
@@ -226,7 +230,7 @@ def _failures(summary: Summary) -> Iterator[Finding]:
         kind = max(failed, key=lambda name: failed[name])
         yield Finding(
             "requests-failed", "problem", f"{count:,} of {total:,} requests failed, mostly {kind}: {advice(kind)}",
-            (), "crawler failed NAME lists them",
+            (), f"crawler failed {summary.spider} lists them",
         )  # fmt: skip
 
 
@@ -259,7 +263,8 @@ def in_full(found: list[Finding]) -> list[Line]:
         return [Line("nothing was the matter", "good")]
     said = []
     for one in found:
-        said.append(Line(f"{one.what} [{one.id}]", "bad" if one.severity == "problem" else "plain"))
+        is_problem = one.severity == "problem"
+        said.append(Line(f"{'' if is_problem else 'note: '}{one.what} [{one.id}]", "bad" if is_problem else "plain"))
         said += [Line(f"    {text}", "faint") for text in one.evidence]
         if one.next_step:
             said.append(Line(f"    next: {one.next_step}"))

@@ -52,8 +52,8 @@ def parse(text: str) -> FailOn:
     match = _LIMIT.fullmatch(text.strip())
     if match is None or match[1] not in _TAKES or match[3] not in _TAKES[match[1]]:
         raise UsageError(
-            f"--fail-on {text}: expected stall>200ms, blocked>1s, lag>50ms, failed>5%, {ANY}, or the id of a finding"
-            + near_miss(text, IDS)
+            f"--fail-on {text}: expected stall>200ms, blocked>1s, lag>50ms, failed>5%, failed>10, {ANY}, "
+            f"or the id of a finding: {', '.join(sorted(IDS))}" + near_miss(text, IDS)
         )
     return FailOn(text, match[1], float(match[2]) * _UNITS[match[3]], match[3])
 
@@ -89,6 +89,6 @@ def _measured(one: FailOn, summary: Summary, record: Record) -> tuple[float, str
         worst = max(ours, key=lambda stall: stall.max, default=None)
         return (worst.max, f"{worst.max:.2f} s {worst.at}".rstrip()) if worst is not None else (0.0, "")
     if one.what == "blocked":
-        value = sum(stall.seconds for stall in ours)
+        value = sum(stall.own for stall in ours)
         return value, f"{value:.2f} s"
     return loop.p99, f"{loop.p99 * 1000:.0f} ms"

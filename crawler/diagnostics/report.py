@@ -73,6 +73,15 @@ class Report:
         """What went wrong in the spider's code, in order of appearance."""
         return list(self._errors.values())
 
+    def errors_in_words(self) -> tuple[str, ...]:
+        """The first few: how often, what, and where."""
+        return tuple(
+            (f"{one.count:,} x " if one.count > 1 else "")
+            + (one.detail or advice(one.kind))
+            + (f", at {one.where}" if one.where else "")
+            for one in self.errors[:SHOWN_ERRORS]
+        )
+
     @property
     def samples(self) -> dict[str, list[Sample]]:
         """The first requests per outcome and reason: "failed status" → …"""

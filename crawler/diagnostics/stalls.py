@@ -67,10 +67,13 @@ class Fold(msgspec.Struct):
     max: float = 0.0
     said: float = 0.0
     """Seconds of them that had been said when one was last said aloud."""
+    machine: float = 0.0
+    """Seconds of them that the machine took: there was no CPU, or nothing of the process ran."""
 
     def add(self, stall: Stall) -> None:
         self.count += 1
         self.seconds += stall.seconds
+        self.machine += min(stall.seconds, stall.queued + stall.stopped)
         if stall.seconds >= self.max:
             self.max = stall.seconds
             self.last = stall

@@ -10,7 +10,7 @@ from crawler.stages import HostWait, Situation, Stay, Wait
 
 SHOWN = 5
 ADVICE = {
-    Cause.LOOP: "something computes or blocks on the event loop: the log names the line",
+    Cause.LOOP: "something computes or blocks on the event loop",
     Cause.COMMIT: "the disk is slow, or pages have very many links",
     Cause.CALLBACKS: "async callbacks and steps are limited in number; what do they await?",
     Cause.READER: "take the items faster, or make the buffer of stream() larger",

@@ -119,6 +119,7 @@ async def test_what_a_spider_prints_is_not_among_the_items(start, spider, projec
 async def test_the_trace_has_every_request_and_its_phases(start, spider, project):
     ended = await (await start("crawl", "one", "-O", "a.csv", "--trace", "t.json")).ended()
     assert ended.code == 0, ended.err
+    assert "trace: t.json (open it at https://ui.perfetto.dev)" in ended.err
     events = json.loads((project / "t.json").read_text())["traceEvents"]
     requests = [event["name"].rpartition("/")[2] for event in events if event.get("cat") == "request"]
     assert sorted(requests) == ["", "1", "2", "robots.txt"]
@@ -140,6 +141,13 @@ def test_a_trace_that_could_not_be_is_refused_before_the_crawl(crawler, spider, 
     assert said in ended.err
     assert "Traceback" not in ended.err
     assert not (project / ".crawler").exists()
+
+
+@pytest.mark.parametrize("port", ["abc", "65536", "-1", ""])
+def test_what_is_no_port_is_refused_with_what_would_be_one(crawler, spider, project, port):
+    ended = crawler("crawl", "one", "--metrics", port)
+    assert ended.code == 2
+    assert f"'{port}' is no port: give a number from 0 to 65535" in ended.err
 
 
 @pytest.mark.parametrize(

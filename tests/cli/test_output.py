@@ -5,6 +5,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +61,14 @@ def test_what_is_replaced_needs_its_folder_and_what_is_written_into_itself(
     monkeypatch.setattr(os, "access", lambda asked, mode: Path(asked) != closed)
     with pytest.raises(OutputError, match="permission denied") if refused else contextlib.nullcontext():
         JsonFile.at(str(tmp_path / path), "--summary", items_on_stdout=False)
+
+
+@pytest.mark.parametrize(("flags", "said"), [(os.ST_RDONLY, "Read-only file system"), (0, "permission denied")])
+def test_a_file_system_that_takes_nothing_is_called_that(tmp_path, monkeypatch, flags, said):
+    monkeypatch.setattr(os, "access", lambda _asked, _mode: False)
+    monkeypatch.setattr(os, "statvfs", lambda _asked: SimpleNamespace(f_flag=flags))
+    with pytest.raises(OutputError, match=f"--trace .*t.json cannot be written: {said}"):
+        JsonFile.at(str(tmp_path / "t.json"), "--trace", items_on_stdout=False)
 
 
 @pytest.mark.parametrize("option", ["append", "overwrite"])

@@ -131,6 +131,29 @@ def test_what_the_spider_failed_at_is_no_failure_of_requests_and_may_have_no_pag
     assert [one.what for one in findings(once, record())] == ["the spider's code failed 1 time"]
 
 
+def test_the_spiders_errors_are_named_with_their_lines_and_the_job_that_lists_the_rest() -> None:
+    errors = msgspec.structs.replace(SUMMARY, spider_errors=7)
+    (found,) = findings(errors, record(errors=("3 x KeyError: 'a', at shop.py:7 in parse", "ValueError, at shop.py:9")))
+    assert found.evidence == ("3 x KeyError: 'a', at shop.py:7 in parse", "ValueError, at shop.py:9")
+    assert found.next_step == "crawler failed a lists the pages"
+    failed = msgspec.structs.replace(SUMMARY, outcomes={"failed dns": 5})
+    assert [one.next_step for one in findings(failed, record())] == ["crawler failed a lists them"]
+
+
+def test_what_the_machine_took_of_a_stall_is_not_counted_for_the_line_too() -> None:
+    crowded = msgspec.structs.replace(stall(Kind.PYTHON, 7.3, PARSE), machine=5.0)
+    kept = record(crowded, stall(Kind.STARVED, 0.5), starved=5.5)
+    starved, blocked = findings(msgspec.structs.replace(SUMMARY, seconds=8.1), kept)
+    assert starved.what == "the machine had no CPU for the crawl for 5.5 s"
+    assert blocked.what == f"the event loop was blocked for 2.3 s at {PARSE}"
+    assert starved.weight + blocked.weight <= 1.0
+
+
+def test_the_doctor_tells_a_note_from_a_problem() -> None:
+    found = findings(SUMMARY, record(causes={Cause.HOST: 20.0}, host=host(20.0, Wait.DELAY, 0.2)))
+    assert in_full(found)[0].text.startswith("note: the pace was that of politeness towards ")
+
+
 def test_a_finding_has_its_evidence_its_line_and_the_next_step() -> None:
     found = findings(SUMMARY, record(stall(Kind.PYTHON, 6.0, PARSE), stall(Kind.BLOCKING, 2.0, "shop.py:7 in load")))
     assert [line.text.strip() for line in lines(found)] == [

@@ -57,6 +57,8 @@ def test_what_was_not_watched_cannot_have_happened() -> None:
         ("stall", "expected stall>200ms"),
         ("stall>5%", "expected"),
         ("failed>5ms", "expected"),
+        ("x", "failed>10, "),
+        ("x", "the id of a finding: callbacks-full, cancel-swallowed, "),
         ("loop-bloked", "Did you mean 'loop-blocked'?"),
     ],
 )

@@ -56,6 +56,14 @@ def test_a_stall_that_is_nobodys_fault_names_no_line(kind: Kind) -> None:
     assert not changed(kind=kind).blames
 
 
+def test_what_the_machine_took_of_stalls_is_kept_apart() -> None:
+    log = StallLog()
+    log.add(changed(queued=0.5, stopped=0.25))
+    log.add(changed(queued=1.0))
+    (fold,) = log.folds()
+    assert fold.machine == 1.75
+
+
 def test_repeats_at_a_line_are_folded_and_the_longest_stands_for_them() -> None:
     log = StallLog()
     for seconds in (0.2, 1.5, 0.3):
