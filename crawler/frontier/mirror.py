@@ -19,8 +19,8 @@ from crawler.frontier.work import Applied, LeasedHost, Released, Window, Work
 from crawler.spider.travel import Finished, Ticket
 
 WIDEST = 24
-"""Rows of a host in memory beyond which new ones are left to the disk: half as much again as is read at once. A crawl of
-a thousand hosts that knows a million URLs takes 160 MB with it, 177 with 64, and no more CPU a page."""
+"""Rows of a host in memory beyond which new ones are left to the disk: half as much again as is read at once. With 64 a
+crawl that knows a million URLs on a thousand hosts takes 10 to 15 MB more, and as much CPU."""
 
 
 class Held:
