@@ -108,7 +108,11 @@ def commands() -> None:
 def main() -> NoReturn:
     """Do what was typed, and exit."""
     _open_standard_streams()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    loop = sys.modules.get("crawler.cli.loop")  # most commands need none, and do not load it
+    if loop is not None and loop.endless:
+        os._exit(code)  # all is written and closed, and Python's own end would wait for what swallows its cancellation
+    sys.exit(code)
 
 
 def _open_standard_streams() -> None:

@@ -95,6 +95,7 @@ class Audit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """What the author's code has left behind is found here."""
+        self._look_at(patience=0.0)
         left = [task for task in self._made if not task.done()]
         unread = [task for task in self._made if task.done() and getattr(task, "_log_traceback", False)]
         for task in unread:
@@ -160,14 +161,17 @@ class Audit:
     def _look(self) -> None:
         """Who was cancelled long ago and has not ended?"""
         self._timer = None
+        self._look_at(PATIENCE)
+        if self._cancelled:
+            self._timer = self._loop.call_later(PATIENCE, self._look)
+
+    def _look_at(self, patience: float) -> None:
         now = time.monotonic()
         for task, (began, at) in list(self._cancelled.items()):
-            if now - began >= PATIENCE and at is not None:
+            if now - began >= patience and at is not None and not task.done():
                 here = own_place(task, self._home)
                 what = f"the task {task.get_name()} was cancelled {now - began:.0f} s ago and still runs"
                 self._note("cancel-swallowed", what + _at(here), at, key=task.get_name())
-        if self._cancelled:
-            self._timer = self._loop.call_later(PATIENCE, self._look)
 
     # ---- what Python says ----------------------------------------------------------------------------------------
 

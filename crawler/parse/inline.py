@@ -2,8 +2,9 @@
 
 The same `Job` in and `Answer` out as in a parse process. The document tree is built in a thread, under the callback's
 deadline, so that a large page does not stop the loop. The deadline counts the callback's own time: what it waits for
-its turn inside `self.fetch` is the crawl's (`not_counted`). A callback that blocks the loop cannot be stopped from
-here; naming it is the watchdog's business.
+its turn inside `self.fetch` is the crawl's (`not_counted`). A callback that swallows its cancellation is given up: its
+page fails, its place is free, and what it does from then on is nobody's. One that blocks the loop cannot be stopped
+from here; naming it is the watchdog's business.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ MAX_CALLBACKS = 64
 """Async callbacks under way at once; each holds a page and perhaps its document tree."""
 BUILDERS = os.cpu_count() or 2
 """Document trees built at once. Who waits for a thread is not late yet: thirty pages of 8 MB made each other so."""
+
+OBEY = 1.0
+"""Seconds that a cancelled callback may take to end; then it is given up, and runs on for nobody."""
 
 
 class Clock:
@@ -72,6 +76,7 @@ class Inline:
         self._limit = limit
         self._places = asyncio.Semaphore(limit)
         self._builders = asyncio.Semaphore(BUILDERS)
+        self._obeying: set[asyncio.Task[Answer]] = set()
         self.running = 0
 
     async def room(self) -> None:
@@ -97,32 +102,55 @@ class Inline:
             self._places.release()
 
     async def _run(self, call: Call, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
+        """The callback has a task of its own, which can be given up: it may swallow its cancellation."""
         await self._builders.acquire()
         clock = Clock(self._timeout)
         token = _clock.set(clock)
+        here = asyncio.current_task()
+        name = None if here is None else here.get_name()
+        running = asyncio.create_task(self._called(call, job, harvest, counters), name=name)
+        is_late = False
         try:
             async with clock.deadline:
-                argument, moved = await self._build(call)
-                if moved:
-                    return answer_of(job, None, counters, moved=moved)
-                await self._call(call, argument, harvest)
-        except TimeoutError as late:
-            if clock.deadline.expired():
-                return answer_of(job, None, counters, trouble=self._too_late(call, late))
-            return answer_of(job, None, counters, trouble=call.trouble(late))
-        except StopCrawl as stop:
-            return answer_of(job, harvest, counters, saves=call.saves, stop=stop.why)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Nobody cancelled us: the callback awaited something that was, or raised it itself.
-            return answer_of(job, None, counters, trouble=call.trouble(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
-            return answer_of(job, None, counters, trouble=call.trouble(error))
+                await asyncio.wait({running})
+        except TimeoutError:
+            is_late = True
         finally:
             clock.is_over = True
             _clock.reset(token)
+            await self._stop(running)
+        if not running.done():
+            return answer_of(job, None, counters, trouble=self._given_up(call))
+        try:
+            return running.result()
+        except asyncio.CancelledError as error:
+            # Late; or nobody cancelled it, and the callback awaited something that was cancelled, or raised it itself.
+            trouble = self._too_late(call, error) if is_late else call.trouble(error)
+            return answer_of(job, None, counters, trouble=trouble)
+
+    async def _stop(self, running: asyncio.Task[Answer]) -> None:
+        """Cancel it unless it is done, and wait for its end, but not for ever."""
+        if not running.done():
+            running.cancel()
+            self._obeying.add(running)  # asyncio itself keeps no task alive
+            running.add_done_callback(self._obeyed)
+            await asyncio.wait({running}, timeout=OBEY)
+
+    def _obeyed(self, running: asyncio.Task[Answer]) -> None:
+        self._obeying.discard(running)
+        if not running.cancelled():
+            running.exception()  # seen, even if nobody waits any more
+
+    async def _called(self, call: Call, job: Job, harvest: Harvest, counters: dict[str, float]) -> Answer:
+        try:
+            argument, moved = await self._build(call)
+            if moved:
+                return answer_of(job, None, counters, moved=moved)
+            await self._call(call, argument, harvest)
+        except StopCrawl as stop:
+            return answer_of(job, harvest, counters, saves=call.saves, stop=stop.why)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises fails its page only
+            return answer_of(job, None, counters, trouble=call.trouble(error))
         return answer_of(job, harvest, counters, saves=call.saves)
 
     async def _build(self, call: Call) -> tuple[Response | FailedRequest, str]:
@@ -157,10 +185,17 @@ class Inline:
                     call.note_place()
                     raise
 
-    def _too_late(self, call: Call, late: TimeoutError) -> Trouble:
-        cause = late.__cause__ or late
-        where = blame.own_line(cause, self._work.home) or blame.where_defined(call.callback)
+    def _too_late(self, call: Call, late: BaseException) -> Trouble:
+        where = blame.own_line(late, self._work.home) or blame.where_defined(call.callback)
         return Trouble("parse-timeout", f"longer than parse.timeout = {self._timeout:g} s", where)
+
+    def _given_up(self, call: Call) -> Trouble:
+        where = blame.where_awaiting(call.result, self._work.home) or blame.where_defined(call.callback)
+        return Trouble(
+            "parse-timeout",
+            f"longer than parse.timeout = {self._timeout:g} s, and it swallowed its cancellation: it runs on, given up",
+            where,
+        )
 
     def __repr__(self) -> str:
         return f"<Inline {self.running}/{self._limit} callbacks>"

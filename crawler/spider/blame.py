@@ -99,6 +99,16 @@ def where_yielded(result: Any) -> str:
     return str(Frame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
 
 
+def where_awaiting(result: Any, home: str = "") -> str:
+    """The innermost own line at which a coroutine or async generator awaits; "" for what does not."""
+    where, inner = "", result
+    while (frame := getattr(inner, "cr_frame", None) or getattr(inner, "ag_frame", None)) is not None:
+        if is_own(frame.f_code.co_filename, home):
+            where = str(Frame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "ag_await", None)
+    return where
+
+
 def where_defined(callback: Any) -> str:
     """The first line of a function; "" for what has no code."""
     code = getattr(inspect.unwrap(callback) if callable(callback) else callback, "__code__", None)

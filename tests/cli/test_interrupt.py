@@ -132,6 +132,46 @@ async def test_a_second_signal_ends_a_crawl_whose_loop_is_blocked(start, project
     assert "Traceback" not in ended.err
 
 
+SWALLOWING = """
+from crawler import Spider
+import asyncio
+
+class Swallowing(Spider):
+    name = "swallowing"
+    start_urls = ["{url}/"]
+
+    async def parse(self, response):
+        self.logger.error("swallows")
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except BaseException:
+                pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "signals", "code"),
+    [({"parse.timeout": 0.2}, 0, 1), ({"crawl.grace": 0.1}, 1, 143), ({"crawl.grace": 3600}, 2, 143)],
+)
+async def test_a_callback_that_swallows_its_cancellation_keeps_no_crawl_from_ending(
+    start, project, site, settings, signals, code
+):
+    site.pages["/"] = links()
+    (project / "spiders" / "swallowing.py").write_text(SWALLOWING.format(url=site.url))
+    running = await start("crawl", "swallowing", *(f"-s{name}={value}" for name, value in settings.items()))
+    await running.says("swallows")
+    for _ in range(signals):
+        running.process.send_signal(signal.SIGTERM)
+        await running.says("once more to stop at once")
+    ended = await running.ended()
+    assert ended.code == code
+    assert "[cancel-swallowed]" in ended.err
+    assert "swallowing: " in ended.err, "there is a summary"
+    assert ("it swallowed its cancellation" in ended.err) == (signals == 0)
+    assert "Traceback" not in ended.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_what_was_ignored_when_it_was_started_stays_ignored(start, slow, site, number):
     """nohup, `trap '' INT`, a script's background"""

@@ -36,6 +36,7 @@ class Shop(Spider):
         self.gate = asyncio.Event()
         self.gates = [asyncio.Event(), asyncio.Event()]
         self.back = 0
+        self.swallowing = 0
         self.left: asyncio.Task[int] | None = None
         self.closed_at_exit: list[str] = []
         self.rows: list[int] = []
@@ -108,6 +109,15 @@ class Shop(Spider):
 
     async def lost(self, failure: Any) -> Any:
         return {"kind": failure.kind}
+
+    async def swallows(self, response: Any) -> Any:
+        self.swallowing += 1
+        await self.swallow()
+
+    async def swallow(self) -> None:
+        while not self.gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.gate.wait()  # the swallowing line
 
     async def endless(self, response: Any) -> AsyncIterator[Any]:
         while True:
@@ -190,6 +200,25 @@ async def test_a_callback_that_waits_too_long_fails_at_the_line_where_it_waits_a
     assert answer.trouble.where.endswith(f"test_inline.py:{line_of('# the waiting line', __file__)} in waits")
     assert answer.items == []
     assert desk.spider.closed_at_exit == ["http://a.example/waits/0"]
+
+
+async def test_a_callback_that_swallows_its_cancellation_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inline, "OBEY", 0.05)
+    desk = Desk(timeout=0.05, limit=1)
+    answer = await desk.run("swallows")
+    assert answer.trouble is not None
+    assert answer.trouble.kind == "parse-timeout"
+    assert "it swallowed its cancellation" in answer.trouble.detail
+    assert answer.trouble.where.endswith(f"test_inline.py:{line_of('# the swallowing line', __file__)} in swallow")
+    assert items(await desk.run("single")) == [{"one": 1}], "its place is free"
+    running = asyncio.create_task(desk.run("swallows"))
+    while not desk.inline.running or desk.spider.swallowing < 2:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    desk.spider.gate.set()
+    await settle()
 
 
 async def test_its_twin_that_is_let_go_in_time_succeeds() -> None:
