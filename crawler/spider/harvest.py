@@ -22,7 +22,7 @@ from crawler.spider.callbacks import BadCallback, Callbacks
 from crawler.spider.dedup import Dedup
 from crawler.spider.item import Encode, is_item
 from crawler.spider.nofollow import Nofollow
-from crawler.spider.request import Request, encode_request, is_plain, plain_details
+from crawler.spider.request import WEB, Request, encode_request, is_plain, plain_details
 from crawler.spider.response import Response
 from crawler.spider.steps import Steps
 from crawler.spider.travel import Finds, Found, Refused
@@ -225,6 +225,8 @@ class Harvest:
                 self._keys += self._host_hash
                 self._keys += key
                 return
+            if type(request.priority) is not int:  # set since it was made; the frontier could not read it
+                raise CallbackError(f"priority of {request!r} is a whole number, not {request.priority!r}")
             # What cannot travel raises here, before its key could stand without its record.
             self._records.append(_record(Found(host, url, request.priority, encode_request(request))))
             self._keys += urls.key_of(
@@ -241,6 +243,8 @@ class Harvest:
 
     def _enter(self, url: str) -> None:
         """Links come in runs of one host: its hash and its scope are worked out once per run."""
+        if not url.startswith(WEB):
+            raise CallbackError(f"the url of a request is absolute, http or https, not {url!r}")
         self._site = url[: url.index("/", url.index("//") + 2) + 1]
         self._host = host = urls.host_key(url)
         self._host_hash = urls.hash_host(host)

@@ -28,7 +28,7 @@ from crawler.spider.dedup import STANDARD, Dedup
 from crawler.spider.timeouts import Timeouts, checked
 from crawler.spider.travel import Details, Found, decode_details, encode_details
 
-_WEB = ("http://", "https://")
+WEB = ("http://", "https://")
 _EMPTY_MAP = b"\x80"
 _plain_details: dict[str, bytes] = {}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -109,7 +109,7 @@ class Request:
         self.retries = None if retries is None else of_kind("retries", retries, int)
         if self.retries is not None and self.retries < 0:
             raise ValueError(f"Request(retries={retries!r}): a number of further attempts, 0 for none")
-        self.priority = of_kind("priority", priority, int)
+        self.priority = int(of_kind("priority", priority, int))  # a bool could not be read again
         self.dont_filter = bool(dont_filter)
         self.cb_kwargs = dict(of_kind("cb_kwargs", cb_kwargs, Mapping)) if cb_kwargs else {}
         self.handle_httpstatus_list = tuple(
@@ -241,7 +241,7 @@ def sound(request: Request) -> Request:
     Raises as the constructor does. A plain one costs 0.5 µs, against 5.6 µs for one that is made anew.
     """
     known = type(request.callback) is str and type(request.priority) is int and type(request.url) is str
-    return request if known and request.url.startswith(_WEB) and is_plain(request) else request.replace()
+    return request if known and request.url.startswith(WEB) and is_plain(request) else request.replace()
 
 
 def found_of(request: Request, dedup: Dedup = STANDARD) -> tuple[bytes, Found]:

@@ -55,6 +55,25 @@ def test_requests_are_packed_with_the_keys_that_the_frontier_knows_them_by() -> 
     assert list(zip(keys(collected), found(collected), strict=True)) == [found_of(request) for request in requests]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("priority", "high"), ("priority", 1.5), ("priority", True), ("url", "ftp://shop.example/a")]
+)
+def test_a_request_that_was_spoilt_after_it_was_made_is_refused_before_it_could_stop_the_frontier(
+    name: str, value: object
+) -> None:
+    request, collected = Request("http://shop.example/a"), harvest()
+    setattr(request, name, value)
+    with pytest.raises(CallbackError, match=f"{name}"):
+        collected.take(request)
+    assert len(collected.finds) == 0
+
+
+def test_a_priority_that_only_counts_as_a_number_travels_as_one() -> None:
+    collected = harvest()
+    collected.take(Request("http://shop.example/a", priority=True))
+    assert [one.priority for one in found(collected)] == [1]
+
+
 def test_a_request_that_must_not_be_filtered_has_a_key_of_its_own_each_time() -> None:
     collected = harvest()
     plain = Request("http://shop.example/a")
