@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from crawler.diagnostics.account import LoopAccount, StallAccount
-from crawler.diagnostics.pace import Cause, HostShare
+from crawler.diagnostics.pace import AT_ONE, Cause, HostShare
 from crawler.diagnostics.report import Line
 from crawler.diagnostics.timing import TimingAccount
 from crawler.diagnostics.verdict import MACHINE, Kind
@@ -192,7 +192,7 @@ def _waits(summary: Summary, record: Record) -> Iterator[Finding]:
 def _host(summary: Summary, record: Record) -> Iterator[Finding]:
     """One host that everything waited for is a problem if it was slow or in trouble; its politeness alone is none."""
     host, total = record.host, sum(record.causes.values())
-    waited = record.causes.get(Cause.HOST.name, 0.0) + record.causes.get(Cause.POLITENESS.name, 0.0)
+    waited = sum(record.causes.get(cause.name, 0.0) for cause in AT_ONE)
     if host is None or waited < max(ENOUGH, SHARE * total) or host.seconds < waited / 2:
         return
     share = host.seconds / total

@@ -111,6 +111,10 @@ def _rest(now: Situation) -> Cause:
     return Cause.NOTHING if now.start_read else Cause.START
 
 
+AT_ONE = frozenset({Cause.HOST, Cause.POLITENESS, Cause.ANSWERS})
+"""Causes of which the host is kept that has most to ask."""
+
+
 class HostShare(msgspec.Struct):
     """How long the crawl waited for one host, in seconds, and what for. latency: of its answers, in seconds."""
 
@@ -148,7 +152,7 @@ class Pace:
         """The crawl has been like this for so many seconds."""
         cause = cause_of(now)
         self._causes[cause] += seconds
-        if cause in {Cause.HOST, Cause.POLITENESS} and now.longest:
+        if cause in AT_ONE and now.longest:
             one = now.longest[0]
             known = self._hosts.get(one.host)
             if known is None and len(self._hosts) < MAX_HOSTS:

@@ -123,5 +123,5 @@ def _of_answer(caught: Exception) -> str:
 def _describe(caught: Exception) -> str:
     """One line; an exception without a text is named."""
     words = _of_answer(caught) or str(caught)
-    text = " ".join(words.split())
+    text = " ".join(words.split()).removesuffix(" ^")  # under what its parser could not read, had it lines
     return text or type(caught).__name__

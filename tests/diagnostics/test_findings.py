@@ -58,6 +58,10 @@ PARSE = "shop.py:42 in parse"
             ["host-slow"], id="one slow host",
         ),
         pytest.param(
+            record(causes={Cause.ANSWERS: 15.0}, host=host(15.0, Wait.UNDER_WAY, 3.0)),
+            ["host-slow"], id="one slow host, one page after the other",
+        ),
+        pytest.param(
             record(causes={Cause.HOST: 15.0}, host=host(15.0, Wait.BACKOFF, 0.2)), ["host-slow"], id="one in trouble"
         ),
         pytest.param(record(causes={Cause.RATE: 18.0, Cause.POLITENESS: 2.0}), ["rate-limited"], id="rate"),

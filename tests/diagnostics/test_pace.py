@@ -81,6 +81,10 @@ def test_shares_add_up_and_the_host_waited_for_longest_is_known() -> None:
     assert shares.host is not None
     assert (shares.host.host, shares.host.seconds, shares.host.latency) == ("slow.example", 3.0, 4.0)
     assert shares.host.waits == {Wait.BACKOFF: 3.0}
+    pace.note(at(fetching=1, waits={Wait.UNDER_WAY: 1}, longest=(host("slow.example", Wait.UNDER_WAY),)), 2.0)
+    known = pace.shares().host
+    assert known is not None
+    assert known.seconds == 5.0, "its answers are waited for too, if nothing else is"
 
 
 def test_a_crawl_of_many_hosts_keeps_few_of_them() -> None:

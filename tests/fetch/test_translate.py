@@ -130,7 +130,7 @@ def test_a_detail_is_one_bounded_line() -> None:
         (payload(frames.ContentLengthError("Not enough data")), "the body ended before its Content-Length"),
         (payload(frames.TransferEncodingError("Not enough data to satisfy")), "the body ended before its last chunk"),
         (
-            payload(frames.TransferEncodingError("Invalid character in chunk size:\n\n  b'zz'")),
+            payload(frames.TransferEncodingError("Invalid character in chunk size:\n\n  b'zz'\n    ^")),
             "the body's chunks are broken: Invalid character in chunk size: b'zz'",
         ),
         (frames.TransferEncodingError("Invalid"), "the body's chunks are broken: Invalid"),
