@@ -17,7 +17,7 @@ class One(Spider):
     settings = {{"parse.processes": 1}}
 
     async def start(self):
-        self.logger.info("it begins")
+        self.logger.error("it begins")
         {code}
         yield Request("http://127.0.0.1:1/")
 """
@@ -63,6 +63,13 @@ async def test_while_python_code_blocks_the_loop_it_answers_with_the_line(start,
     await running(f"time.sleep({LONG})")
     ended = await said(start, "loop blocked", "why", "one")
     assert f"s so far at spiders/one.py:{LINE} in start, time.sleep({LONG})" in ended.out
+
+
+async def test_a_quiet_crawl_has_its_stalls_named_too(start, running):
+    made = await running("time.sleep(0.5); self.logger.error('slept'); await asyncio.sleep(1000)", "-q")
+    await made.says("slept")
+    ended = await said(start, "stalls so far:", "why", "one")
+    assert f"spiders/one.py:{LINE} in start, time.sleep(0.5)" in ended.out
 
 
 async def test_while_c_code_holds_the_interpreter_it_says_so_and_for_how_long(start, running):

@@ -57,3 +57,20 @@ async def test_what_is_under_way_is_seen_where_it_is(monkeypatch: pytest.MonkeyP
     assert now.begun
     assert (now.fetching, progress.in_flight, progress.hosts) == (1, 1, 1)
     assert now.queued == progress.queued == 2
+
+
+async def test_while_opened_runs_that_is_what_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    class Opening(Walk):
+        async def opened(self) -> None:
+            now = run.engine.situation()
+            seen.append((now.begun, now.opening))
+
+        def parse(self, response: Any) -> Any:
+            now = run.engine.situation()
+            seen.append((now.begun, now.opening))
+
+    run = Crawl(Opening, WEB, monkeypatch)
+    await run.engine.run()
+    assert seen == [(False, True), (True, False)]
