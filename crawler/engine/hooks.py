@@ -40,19 +40,22 @@ class Hooks:
         self._tally = tally
         self._bus = bus
         self._nameable = Callbacks(spider)
+        self._is_stopped = False
+        self._opening: asyncio.Timeout | None = None
+        """While `opened()` runs. Its deadline is the stop: no other task, so that what it sets in its context stays."""
         self.asks = type(spider).process_request is not Spider.process_request
 
     @contextlib.asynccontextmanager
-    async def opened(self, reason: Callable[[], str]) -> AsyncIterator[None]:
-        """Between `opened()` and `closed(reason())`. Raises SpiderError if the first one fails."""
+    async def opened(self, reason: Callable[[], str]) -> AsyncIterator[bool]:
+        """Between `opened()` and `closed(reason())`. Raises SpiderError if the first one fails.
+
+        Yields False if it was cut short by `stop`: there is nothing to crawl with, and nothing to close.
+        """
+        if not await self._open():
+            yield False
+            return
         try:
-            await self._spider.opened()
-        except UsageError:
-            raise
-        except Exception as error:
-            raise SpiderError(self._said("opened", error)) from error
-        try:
-            yield
+            yield True
         finally:
             await self._close(reason())
 
@@ -68,6 +71,28 @@ class Hooks:
                 log.error("%s.closed() did not finish within %g s and was stopped at %s", name, CLOSE_GRACE, where)
             else:
                 self.failed("closed", error)
+
+    async def _open(self) -> bool:
+        opening = asyncio.timeout(0 if self._is_stopped else None)
+        try:
+            async with opening:
+                self._opening = opening
+                await self._spider.opened()
+        except UsageError:
+            raise
+        except Exception as error:
+            if isinstance(error, TimeoutError) and opening.expired():
+                return False
+            raise SpiderError(self._said("opened", error)) from error
+        finally:
+            self._opening = None
+        return True
+
+    def stop(self) -> None:
+        """Cancel `opened()`, if it has not ended: nothing is under way yet that could be finished."""
+        self._is_stopped = True
+        if self._opening is not None:
+            self._opening.reschedule(0)
 
     def failed(self, what: str, error: Exception) -> None:
         """A hook has failed and the crawl goes on: count it, and say where."""

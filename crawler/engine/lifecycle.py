@@ -139,23 +139,27 @@ class Engine:
             self._fetcher.restore(kept)
             await self._saves.resume(kept)
             self._views.opening = True
-            async with self._hooks.opened(lambda: self._ending.reason or "cancelled"):
+            async with self._hooks.opened(lambda: self._ending.reason or "cancelled") as is_open:
                 self._views.opening = False
-                if self._pipeline is not None:
-                    closing.push_async_callback(self._pipeline.close)
-                    await self._pipeline.open(self._spider)
-                pool = self._views.pool = self._make_pool()
-                closing.push_async_callback(pool.close)
-                try:
-                    await self._work(pool)
-                except BaseExceptionGroup as group:
-                    raise _first(group) from group
-                await pool.close()
-                await self._saves.sweep()
+                if is_open:
+                    await self._crawl(closing)
             self._check()
         summary = self.summary()
         self.bus.emit(CrawlEnded, summary, self._clock.now())
         return summary
+
+    async def _crawl(self, closing: contextlib.AsyncExitStack) -> None:
+        if self._pipeline is not None:
+            closing.push_async_callback(self._pipeline.close)
+            await self._pipeline.open(self._spider)
+        pool = self._views.pool = self._make_pool()
+        closing.push_async_callback(pool.close)
+        try:
+            await self._work(pool)
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+        await pool.close()
+        await self._saves.sweep()
 
     async def _close_frontier(self, kind: type[BaseException] | None, *_: object) -> None:
         """A crawl that is cancelled waits for no reader of its items; nor does one that is cancelled in here."""
@@ -273,6 +277,7 @@ class Engine:
             self._ending.reason = reason
             self._ending.resumable = resumable
             self._pressure.hold("stopping")
+            self._hooks.stop()
             self._turning.set()
             self._look_for_end()
 

@@ -61,6 +61,35 @@ async def test_the_hook_changes_drops_moves_or_fails_a_request_before_it_is_sent
     assert failed.detail.startswith("process_request: ValueError: no key at ")
 
 
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_stop_while_it_opens_cancels_that_and_ends_the_crawl(crawl: Any, early: bool) -> None:
+    opening = asyncio.Event()
+    heard: list[str] = []
+
+    class Opens(Walk):
+        async def opened(self) -> None:
+            opening.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                heard.append("cancelled")
+
+        async def closed(self, reason: str) -> None:
+            heard.append(f"closed: {reason}")
+
+    run = crawl(Opens)
+    if early:
+        run.engine.stop("enough", resumable=True)
+    running = asyncio.create_task(run.engine.run())
+    if not early:
+        await opening.wait()
+        run.engine.stop("enough", resumable=True)
+    summary = await running
+    assert (summary.reason, summary.resumable) == ("enough", True)
+    assert heard == ["cancelled"]
+    assert not run.web.asked
+
+
 class Spoils(Walk):
     async def process_request(self, request: Request) -> Request | None:
         if request.url == f"{HOST}/1" or request.url == f"{HOST}/2":
