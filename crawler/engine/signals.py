@@ -86,7 +86,8 @@ class _Block:
         while frame is not None:
             frames.append(Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
             frame = frame.f_back
-        own = next((one for one in frames if blame.is_own(one.file, self.home)), None)
+        # The script that has started us is nobody's spider, and always there.
+        own = next((one for one in frames if one.function != "<module>" and blame.is_own(one.file, self.home)), None)
         return "" if own is None else f" at {own}"
 
     def _say(self, line: str) -> None:
