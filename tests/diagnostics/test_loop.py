@@ -131,9 +131,7 @@ def test_what_is_nobodys_line_blames_none(name: str, loop: str) -> None:
     assert {stall["kind"] for stall in stalls} <= expected | {Kind.STARVED}
     assert any(stall["kind"] in expected for stall in stalls)
     assert not any(stall["where"] for stall in stalls)
-    if name == "other_thread" and not is_starved(found):
-        named = {stall["thread"] for stall in stalls if stall["kind"] == Kind.OTHER_THREAD}
-        assert any(thread.startswith(("asyncio_", "uvloop_")) for thread in named)
+    # Which thread it was can be seen only if the watch gets the interpreter before that thread has come to its end.
     assert {stall["thread"].partition("_")[0] for stall in stalls} <= {"", "asyncio", "uvloop"}
 
 
