@@ -115,7 +115,7 @@ SPOILT: list[tuple[str, Any]] = [
     ("url", "ftp://x/"),
     ("url", "/relative"),
     ("priority", "high"),
-    ("cb_kwargs", {"k": object()}),
+    ("cb_kwargs", {"k": print}),
     ("callback", "parse_nothing"),
     ("handle_httpstatus_list", None),
 ]
