@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,29 +98,42 @@ def is_starved(found: dict[str, Any]) -> bool:
     return bool(found["queued"] >= 0.05 * max(stall["seconds"] for stall in found["stalls"]))
 
 
+def attempts(name: str, loop: str) -> Iterator[tuple[dict[str, Any], bool]]:
+    """The one stall of each of three runs, and whether the machine was too busy for certainty.
+
+    What is said must be true in each of them, and certain in one: a moment without a CPU that no counter tells of costs
+    certainty too.
+    """
+    for _ in range(3):
+        found = run(name, loop)
+        (stall,) = ours(found)
+        yield stall, is_starved(found)
+    pytest.fail("three times not certain on a machine that was not busy")
+
+
 @pytest.mark.parametrize(("name", "loop"), parameters(*EXACT))
 def test_the_line_is_named_and_why(name: str, loop: str) -> None:
-    found = run(name, loop)
-    (stall,) = ours(found)
-    line = line_of(stall["where"])
-    assert line == marked_line(name) or (is_starved(found) and not stall["exact"] and line > marked_line(name))
-    allowed = EXACT[name] | ({Kind.CPU} if is_starved(found) and EXACT[name] != {Kind.BLOCKING} else set())
-    assert stall["kind"] in allowed
-    if name != "c_code" and not is_starved(found):  # the lines before it may have copied the text
-        assert stall["exact"]
+    for stall, starved in attempts(name, loop):
+        line = line_of(stall["where"])
+        assert line == marked_line(name) or (not stall["exact"] and line > marked_line(name))
+        assert stall["kind"] in EXACT[name] | (set() if EXACT[name] == {Kind.BLOCKING} else {Kind.CPU})
+        is_exact = stall["exact"] or name == "c_code"  # the lines before it may have copied the text
+        if starved or (is_exact and line == marked_line(name) and stall["kind"] in EXACT[name]):
+            return
 
 
 @pytest.mark.parametrize(("name", "loop"), parameters(*ON_OR_BEFORE))
 def test_where_the_line_cannot_be_known_it_is_on_or_before_the_one_named(name: str, loop: str) -> None:
-    found = run(name, loop)
-    (stall,) = ours(found)
-    assert not stall["exact"]
-    if name == "big_in_at_the_end":  # the fault is in a function that was called on one of the lines named
-        called = marked_line(name) - 5
-        assert stall["first_line"] <= called <= line_of(stall["where"])
-    else:
-        assert stall["first_line"] <= marked_line(name) <= line_of(stall["where"])
-    assert stall["kind"] in ON_OR_BEFORE[name] | ({Kind.CPU} if is_starved(found) else set())
+    for stall, starved in attempts(name, loop):
+        line = line_of(stall["where"])
+        if stall["exact"]:
+            assert line == marked_line(name)
+        else:  # big_in_at_the_end: the fault is in a function that was called on one of the lines named
+            fault = marked_line(name) - (5 if name == "big_in_at_the_end" else 0)
+            assert stall["first_line"] <= fault <= line
+        assert stall["kind"] in ON_OR_BEFORE[name] | {Kind.CPU}
+        if starved or stall["kind"] in ON_OR_BEFORE[name]:
+            return
 
 
 @pytest.mark.parametrize(("name", "loop"), parameters(*NOBODYS))
