@@ -10,20 +10,10 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from support.scripted import HOST, Crawl, page
+from support.scripted import HOST, Crawl, Walk, page
 
 from crawler import api
 from crawler.cli.windows import Seen, Watching, crawl
-from crawler.spider.base import Spider
-
-
-class Walk(Spider):
-    name = "walk"
-    start_urls = (f"{HOST}/1",)
-
-    def parse(self, response: Any) -> Any:
-        yield {"url": response.url}
-        yield from response.follow_all(css="a")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted import HOST, Crawl, page
+from support.scripted import HOST, Crawl, Walk, page
 from support.site import nothing_left
 
 from crawler.engine import hooks
@@ -17,15 +17,6 @@ from crawler.errors import SpiderError
 from crawler.spider.base import Spider
 from crawler.spider.request import Request, request_of
 from crawler.spider.travel import Ticket
-
-
-class Walk(Spider):
-    name = "walk"
-    start_urls = (f"{HOST}/1",)
-
-    def parse(self, response: Any) -> Any:
-        yield {"url": response.url}
-        yield from response.follow_all(css="a")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted import HOST, Crawl, page
+from support.scripted import HOST, Crawl, Walk, page
 from support.site import nothing_left
 
 from crawler import app
@@ -20,15 +20,6 @@ from crawler.spider.request import Request
 from crawler.spider.steps import DropDuplicates
 
 TREE = {f"/{n}": page(*(f"/{m}" for m in (2 * n, 2 * n + 1) if m < 16)) for n in range(1, 16)}
-
-
-class Walk(Spider):
-    name = "walk"
-    start_urls = (f"{HOST}/1",)
-
-    def parse(self, response: Any) -> Any:
-        yield {"url": response.url}
-        yield from response.follow_all(css="a")
 
 
 @pytest.fixture

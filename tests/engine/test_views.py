@@ -6,19 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.scripted import HOST, Crawl, page
-
-from crawler.spider.base import Spider
-
-
-class Walk(Spider):
-    name = "walk"
-    start_urls = (f"{HOST}/1",)
-
-    def parse(self, response: Any) -> Any:
-        yield {"url": response.url}
-        yield from response.follow_all(css="a")
-
+from support.scripted import Crawl, Walk, page
 
 WEB = {"/1": page("/2", "/3", "/404", "https://b.example/"), "/2": page(), "/3": page("/1")}
 

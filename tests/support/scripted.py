@@ -26,6 +26,17 @@ def page(*links: str, status: int = 200, url: str = "") -> Page:
     return Page(url, status, ((b"Content-Type", b"text/html"),), f"<html>{anchors}</html>".encode(), 0.001)
 
 
+class Walk(Spider):
+    """Follows every link from `/1`: an item a page."""
+
+    name = "walk"
+    start_urls = (f"{HOST}/1",)
+
+    def parse(self, response: Any) -> Any:
+        yield {"url": response.url}
+        yield from response.follow_all(css="a")
+
+
 class ScriptedWeb:
     """A fetcher in the engine's eyes. `answers` by path: an answer, several in turn, or a coroutine function."""
 
